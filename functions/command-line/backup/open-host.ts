@@ -1,0 +1,48 @@
+import { resolve } from 'node:path';
+import type { SharedStaging } from '#vault/store/shared-staging.ts';
+import { bundlePath } from '../../host/bundles.ts';
+import { type FunctionHost, openFunctionHost } from '../../host/function-host.ts';
+
+export interface EmbeddedHost {
+  /** URL of the vault, absolute. */
+  readonly vault: string;
+  readonly keyFile: string;
+  readonly workers: number;
+  /** zstd, 1-3. */
+  readonly level: number;
+  /** Where the exporter's parts lie. */
+  readonly staging: SharedStaging;
+  readonly log: ((line: string) => void) | undefined;
+}
+
+/** One computes while another waits for the store. */
+const CALLS_PER_WORKER = 2;
+
+/** Starts the functions in threads of this process. The first loads its code at once, while the exporter still plans. */
+export function openEmbeddedHost({ vault, keyFile, workers, level, staging, log }: EmbeddedHost): FunctionHost {
+  const host = openFunctionHost({
+    workers,
+    staging,
+    callsPerWorker: CALLS_PER_WORKER,
+    workerPath: bundlePath('function-worker'),
+    bundles: {
+      'segment-processor': bundlePath('segment-processor'),
+      'point-committer': bundlePath('point-committer'),
+    },
+    environment: {
+      EKKO_VAULT: vault,
+      EKKO_KEY_FILE: resolve(keyFile),
+      EKKO_COMPRESSION_LEVEL: String(level),
+      POWERTOOLS_LOG_LEVEL: log === undefined ? 'ERROR' : 'INFO',
+      POWERTOOLS_METRICS_DISABLED: 'true',
+    },
+    ...(log === undefined ? {} : { log }),
+  });
+  warmUp(host, 1);
+  return host;
+}
+
+/** Has `workers` threads load their code before there is work for them: a batch of nothing each. If one fails, so will a real one, and say why. */
+export function warmUp(host: FunctionHost, workers: number): void {
+  for (let call = 0; call < workers; call++) host.invoke('segment-processor', { Records: [] }).catch(() => undefined);
+}

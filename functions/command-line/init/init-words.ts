@@ -1,0 +1,49 @@
+import { formatFields } from '../text/table.ts';
+import { recipientText, type VaultPlan } from './new-vault.ts';
+
+/** What must be known before the vault is there: the new key file, and the code to write down. */
+export function describeKeys(plan: VaultPlan): string[] {
+  return [...(plan.keyFile.isNew ? newKeyFile(plan) : []), ...(plan.escrow ? escrowPaper(plan.escrow.code) : [])];
+}
+
+function newKeyFile({ keyFile }: VaultPlan): string[] {
+  return [
+    `A new key was written to ${keyFile.path}.`,
+    'Whoever has it can read every backup; without it nothing can be restored. Keep a copy in another place.',
+    '',
+  ];
+}
+
+const GROUPS_PER_LINE = 5;
+
+function escrowPaper(code: string): string[] {
+  const groups = code.split('-');
+  const lines = Array.from({ length: Math.ceil(groups.length / GROUPS_PER_LINE) }, (_, line) =>
+    groups.slice(line * GROUPS_PER_LINE, (line + 1) * GROUPS_PER_LINE).join('-'),
+  );
+  return [
+    'Write this escrow code down, on paper. It opens the vault when the key file is lost, and it is shown only now:',
+    '',
+    ...lines.map((line, at) => `    ${line}${at < lines.length - 1 ? '-' : ''}`),
+    '',
+  ];
+}
+
+/** What was made. `url` as the store calls it. */
+export function describeVault(plan: VaultPlan, url: string): string[] {
+  const { keyFile, escrow, second } = plan;
+  const escrowText =
+    second !== undefined ? `not needed: a second key (${second}) opens it` : noEscrow(escrow !== undefined);
+  return [
+    `The vault in ${url} is ready.`,
+    ...formatFields([
+      ['key file', keyFile.path],
+      ['recipient', recipientText(plan)],
+      ['escrow', escrowText],
+    ]),
+  ];
+}
+
+function noEscrow(hasCode: boolean): string {
+  return hasCode ? 'a code that is to be confirmed' : 'none: if the key file is lost, all backups are';
+}

@@ -1,0 +1,72 @@
+import { Command, CommanderError } from 'commander';
+import packageFile from '../../package.json' with { type: 'json' };
+import { addBackup } from './commands/backup.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addEscrow } from './commands/escrow.ts';
+import { addInit } from './commands/init.ts';
+import { addPoints } from './commands/points.ts';
+import { addRestore } from './commands/restore.ts';
+import { addShow } from './commands/show.ts';
+import { addVerify } from './commands/verify.ts';
+import { EXIT_CODE_HELP, ExitCode } from './exit-codes.ts';
+import { createRunner, type Runner, type Surroundings } from './run-command.ts';
+
+/** Runs `ekko` with its arguments; resolves to the exit code. Nothing is thrown. */
+export async function runProgram(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  let code: ExitCode = ExitCode.done;
+  const run = createRunner(surroundings, (ended) => {
+    code = ended;
+  });
+  try {
+    await createProgram(run, surroundings).parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return endOfParsing(error, args, surroundings);
+  }
+}
+
+function createProgram(run: Runner, { streams }: Surroundings): Command {
+  const program = new Command('ekko')
+    .description('Block-level backup: incremental forever, deduplicated, encrypted.')
+    .version(packageFile.version, '-V, --version')
+    .usage('COMMAND [OPTIONS]')
+    .helpCommand('help [COMMAND]', 'show the help of a command')
+    .addHelpText('after', HELP)
+    .showSuggestionAfterError()
+    .configureHelp({ subcommandTerm: termOf, showGlobalOptions: false })
+    .configureOutput({
+      writeOut: (text) => streams.output.write(text),
+      writeErr: (text) => streams.errors.write(text),
+      outputError: () => undefined,
+    })
+    .exitOverride();
+  for (const add of [addInit, addEscrow, addBackup, addPoints, addShow, addRestore, addVerify, addDoctor])
+    add(program, run);
+  return program;
+}
+
+const HELP = `
+Begin with:
+  ekko init /backups/web --key-file ~/ekko.key
+  ekko backup /backups/web disk.img --key-file ~/ekko.key
+
+${EXIT_CODE_HELP}`;
+
+function termOf(command: Command): string {
+  return `${command.name()} ${command.usage().replace(/ ?\[OPTIONS\]/, '')}`.trim();
+}
+
+/** Help and version are printed already; a mistake in the arguments is told like every other error. */
+function endOfParsing(error: CommanderError, args: readonly string[], { streams }: Surroundings): ExitCode {
+  if (error.exitCode === 0) return ExitCode.done;
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/^\(outputHelp\)$/, 'No command was given. See `ekko --help`.');
+  if (error.code === 'commander.help') return ExitCode.calledWrongly;
+  const sentence = `${message.charAt(0).toUpperCase()}${message.slice(1)}`.replace(/\n/g, ' ');
+  if (args.includes('--json')) {
+    streams.output.write(`${JSON.stringify({ error: { code: 'bad-input', message: sentence } }, null, 2)}\n`);
+  } else streams.errors.write(`ekko: ${sentence}\n`);
+  return ExitCode.calledWrongly;
+}

@@ -1,0 +1,149 @@
+import { codeOf, EkkoError } from '#vault/errors.ts';
+import type { RestorePoint } from '#vault/format/point.ts';
+import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
+import type { Vault } from '#vault/vault.ts';
+import type {
+  ChangedBlockSource,
+  FullReason,
+  HeldMoment,
+} from '../../host-exporter/changed-blocks/changed-block-source.ts';
+import { exportDisk, plannedBytes } from '../../host-exporter/staging/export-disk.ts';
+import type { FunctionHost } from '../host/function-host.ts';
+import { openStagedParts } from '../host/staged-parts.ts';
+import { giveUpDeadRuns, giveUpRun } from './give-up-run.ts';
+import { unlessAborted } from './interruption.ts';
+import { thisProcess } from './this-process.ts';
+
+/** One backup on one machine: the exporter, the functions and the journal in this process. */
+export interface BackupRequest {
+  readonly vault: Vault;
+  readonly host: FunctionHost;
+  readonly source: ChangedBlockSource;
+  readonly group: string;
+  readonly quiesce: 'require' | 'prefer' | 'never';
+  /** Why to read everything, or undefined to count from the bitmaps. */
+  readonly readAll: FullReason | undefined;
+  /** Share of clean segments to audit, 0-1. */
+  readonly auditShare: number;
+  /** Bytes of disk a second. */
+  readonly bandwidth: number | undefined;
+  readonly partSegments: number;
+  /** See `ExportSettings`. */
+  readonly memory?: () => Uint8Array;
+  /** Parts that may be staged and not yet processed. */
+  readonly partsWaiting: number;
+  readonly watch: BackupWatch;
+  /** Ends the backup cleanly, with its reason as the error; a commit that has begun is finished all the same. */
+  readonly signal?: AbortSignal;
+}
+
+/** What whoever waits wants to see. Bytes are of disk. */
+export interface BackupWatch {
+  planned(moment: HeldMoment, totalBytes: number): void;
+  read(bytes: number): void;
+  /** Everything is read and staged; functions finish, then the commit. */
+  staged(): void;
+  /** The bitmap audit failed: the backup begins again and reads everything. */
+  distrusted(message: string): void;
+}
+
+/**
+ * Takes one moment of all disks of the source and commits it as a restore point. When anything fails, the run is abandoned and
+ * the bitmaps are as before: the next backup misses nothing. A failed bitmap audit begins again with a full read.
+ * Throws `no-escrow` before anything is touched, and what the exporter, the functions and the commit throw.
+ */
+export async function runBackup(request: BackupRequest): Promise<RestorePoint> {
+  try {
+    return await backUpOnce(request);
+  } catch (error) {
+    if (codeOf(error) !== 'audit-failed' || request.readAll !== undefined) throw error;
+    request.watch.distrusted(error instanceof Error ? error.message : String(error));
+    return await backUpOnce({ ...request, readAll: 'bitmap-distrusted' });
+  }
+}
+
+async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
+  const { vault, source, group } = request;
+  checkEscrow(await vault.journal.refresh());
+  await giveUpDeadRuns(vault, group);
+  const disks = await source.disks();
+  if (disks.length === 0) throw new EkkoError('bad-input', 'There is no disk to back up.');
+  request.signal?.throwIfAborted();
+  const run = await startRun(vault, { group, disks: disks.map(({ name }) => name), ...thisProcess() }, new Date());
+  try {
+    return await backUpRun(request, run);
+  } catch (error) {
+    await giveUpRun(vault, run, error instanceof Error ? error.message : String(error)).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function backUpRun(request: BackupRequest, run: string): Promise<RestorePoint> {
+  const { vault, host, source } = request;
+  const state = vault.journal.state();
+  const moment = await source.take({
+    run,
+    known: (point, disk) => sizeAt(state, point, disk),
+    newest: (disk) => newestPoint(state, disk)?.run,
+    readAll: request.readAll,
+    quiesce: request.quiesce,
+    auditShare: request.auditShare,
+  });
+  try {
+    await unlessAborted(request.signal, exportAll(request, run, moment));
+    const point = (await host.invoke('point-committer', { run })) as RestorePoint;
+    // The point stands, whatever becomes of the guest now; what is left in QEMU the next backup judges by the journal.
+    await moment.end('committed').catch(() => undefined);
+    return point;
+  } catch (error) {
+    await endAfterFailure(vault, run, moment);
+    throw error;
+  }
+}
+
+/** A commit whose answer was lost has happened all the same: only the journal knows, and the bitmaps must agree with it. */
+async function endAfterFailure(vault: Vault, run: string, moment: HeldMoment): Promise<void> {
+  const state = await vault.journal.refresh().catch(() => vault.journal.state());
+  await moment.end(state.points.has(run) ? 'committed' : 'abandoned').catch(() => undefined);
+}
+
+async function exportAll(request: BackupRequest, run: string, moment: HeldMoment): Promise<void> {
+  const { vault, host, watch } = request;
+  const state = vault.journal.state();
+  const parts = openStagedParts(host, vault.store, request.partsWaiting);
+  watch.planned(
+    moment,
+    moment.plans.reduce((sum, plan) => sum + plannedBytes(plan), 0),
+  );
+  for (const [index, { disk, base }] of moment.plans.entries()) {
+    const lineage =
+      manifestAt(state, base, disk.name) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
+    await exportDisk(moment, index, ticketFor(vault, run, index), lineage, {
+      staging: vault.store,
+      notice: (key) => parts.notice(key),
+      progress: (bytes) => watch.read(bytes),
+      bandwidth: request.bandwidth,
+      partSegments: request.partSegments,
+      ...(request.memory === undefined ? {} : { memory: request.memory }),
+    });
+  }
+  watch.staged();
+  await parts.settle(run);
+}
+
+function manifestAt(
+  state: ReturnType<Vault['journal']['state']>,
+  point: string | undefined,
+  disk: string,
+): string | undefined {
+  if (point === undefined) return undefined;
+  return state.points.get(point)?.disks.find(({ name }) => name === disk)?.manifest;
+}
+
+function checkEscrow({ escrow }: { readonly escrow: string }): void {
+  if (escrow !== 'missing') return;
+  throw new EkkoError(
+    'no-escrow',
+    'The key of this vault exists only once. Confirm its escrow code first: `ekko escrow VAULT`.',
+  );
+}

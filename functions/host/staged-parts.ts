@@ -1,0 +1,69 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf, type ErrorCode } from '#vault/errors.ts';
+import { Folder } from '#vault/store/object-names.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+import { stagedNotification } from '../rim/staging-event.ts';
+import type { FunctionHost } from './function-host.ts';
+
+/** Takes notices of staged parts to the segment-processor, and holds the exporter back when the functions cannot keep up. */
+export interface StagedParts {
+  /** Resolves when there is room for the next part, not when this one is done. Rejects once a part has failed for good. */
+  notice(key: string): Promise<void>;
+  /** Resolves when every part of the run is processed: those of which notice was given, and those that a listing still finds. */
+  settle(run: string): Promise<void>;
+}
+
+/** Failures that another try can cure. */
+const PASSING: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
+  'store-failed',
+  'function-failed',
+  undefined,
+]);
+const TRIES = 4;
+const FIRST_PAUSE_MS = 100;
+
+/** `most`: parts noticed but not yet processed, which bounds the staging space. */
+export function openStagedParts(host: FunctionHost, store: ObjectStore, most: number): StagedParts {
+  const working = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  const submit = (key: string) => {
+    const work: Promise<void> = processPart(host, key)
+      .catch((error: unknown) => {
+        failure ??= { error };
+      })
+      .finally(() => working.delete(work));
+    working.add(work);
+  };
+  const check = () => {
+    if (failure) throw failure.error;
+  };
+  return {
+    async notice(key) {
+      check();
+      submit(key);
+      while (working.size >= most) await Promise.race(working);
+      check();
+    },
+    async settle(run) {
+      await Promise.all(working);
+      check();
+      // Events are for speed only: what one of them lost is found here.
+      for await (const { key } of store.list(`${Folder.staging}${run}/`)) if (!key.endsWith('/summary')) submit(key);
+      await Promise.all(working);
+      check();
+    },
+  };
+}
+
+async function processPart(host: FunctionHost, key: string): Promise<void> {
+  const event = { Records: [{ messageId: key, body: stagedNotification(key) }] };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await host.invoke('segment-processor', event);
+      return;
+    } catch (error) {
+      if (attempt === TRIES || !PASSING.has(codeOf(error))) throw error;
+      await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1));
+    }
+  }
+}

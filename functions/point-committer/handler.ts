@@ -1,0 +1,39 @@
+import { MetricUnit } from '@aws-lambda-powertools/metrics';
+import { validate } from '@aws-lambda-powertools/validation';
+import { EkkoError } from '#vault/errors.ts';
+import type { RestorePoint } from '#vault/format/point.ts';
+import { ajv } from '../rim/ajv.ts';
+import { newLogger, newMetrics } from '../rim/observability.ts';
+import { openOnce } from '../rim/open-vault.ts';
+import { commitRun } from './commit-run.ts';
+
+const logger = newLogger('point-committer');
+const opened = openOnce(process.env);
+
+const SCHEMA = {
+  $id: 'ekko/commit-request',
+  type: 'object',
+  required: ['run'],
+  properties: { run: { type: 'string', maxLength: 64 } },
+  additionalProperties: false,
+};
+
+/** Commits a run; answers with the restore point. Throws an EkkoError whose code says why it cannot. */
+export async function handler(event: unknown): Promise<RestorePoint> {
+  const { run } = check(event);
+  const { vault } = await opened();
+  const point = await commitRun(vault, run, new Date());
+  logger.info('Point committed', { point: point.id, disks: point.disks.length });
+  const metrics = newMetrics('point-committer');
+  metrics.addMetric('PointsCommitted', MetricUnit.Count, 1);
+  metrics.publishStoredMetrics();
+  return point;
+}
+
+function check(event: unknown): { run: string } {
+  try {
+    return validate<{ run: string }>({ payload: event, schema: SCHEMA, ajv });
+  } catch (cause) {
+    throw new EkkoError('bad-input', 'A commit is asked for by {"run": "<run id>"}.', { cause });
+  }
+}

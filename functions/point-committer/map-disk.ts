@@ -1,0 +1,140 @@
+import { splitByPage } from '#vault/dedupe/lineage.ts';
+import { EkkoError } from '#vault/errors.ts';
+import { clipExtent, type Extent, packsOf } from '#vault/format/extents.ts';
+import type { Manifest } from '#vault/format/manifest.ts';
+import { pagesOf } from '#vault/format/manifest.ts';
+import { packName } from '#vault/format/pack.ts';
+import { overlayExtents, sameExtents } from '#vault/format/page.ts';
+import type { ExportSummary } from '#vault/format/summary.ts';
+import { readManifest, readPage, type VaultReader, writeManifest, writePage } from '#vault/records.ts';
+import { SEGMENTS_PER_PAGE, segmentsOf } from '#vault/words.ts';
+import { type PartTotals, receiptsOf } from './receipts.ts';
+
+/** The earlier states of a disk that a commit can build on, by manifest name. */
+export interface DiskPast {
+  /** The state the run counts from; undefined: the run read everything. */
+  readonly base: string | undefined;
+  /** The newest state of the disk: pages that are the same again are shared with it. */
+  readonly newest: string | undefined;
+}
+
+/** A disk's map, written and durable. */
+export interface MappedDisk {
+  readonly manifest: string;
+  readonly totals: PartTotals;
+  /** Every object that the commit would make live by this disk, for the check against condemned ones. */
+  readonly names: ReadonlySet<string>;
+}
+
+/** Pages that are read and written beside one another, so that a far or flushing store is not waited for one by one. */
+const PAGES_AT_ONCE = 16;
+
+/**
+ * Lays a disk's receipts over its base: writes the pages that changed and the manifest, a few pages in memory at a time.
+ * What did not change is shared, up to the manifest itself. Throws `run-incomplete` (a receipt is missing, or a full read left
+ * segments out), `part-refused` (receipts overlap or go back).
+ */
+export async function mapDisk(
+  vault: VaultReader,
+  run: string,
+  number: number,
+  summary: ExportSummary,
+  past: DiskPast,
+): Promise<MappedDisk> {
+  const base = await readPast(vault, past.base);
+  const newest = past.newest === past.base ? base : await readPast(vault, past.newest);
+  if (base !== undefined && base.diskSize !== summary.diskSize) throw resized(summary, base.diskSize);
+  const pages = base
+    ? [...base.pages]
+    : Array.from({ length: pagesOf(summary.diskSize) }, (): string | undefined => undefined);
+  const names = new Set<string>();
+  const totals: PartTotals = {
+    dataSegments: 0,
+    newSegments: 0,
+    storedBytes: 0,
+    auditedSegments: 0,
+    auditFailures: 0,
+    listedSegments: 0,
+  };
+  const writing = new Set<Promise<void>>();
+  for await (const { page, changes } of byPage(receiptsOf(vault, run, number, summary, totals))) {
+    const done: Promise<void> = writeChangedPage(vault, changes, base?.pages[page], newest?.pages[page], names)
+      .then((name) => {
+        pages[page] = name;
+      })
+      .finally(() => writing.delete(done));
+    // Awaited below; until then a failure must not count as unhandled.
+    done.catch(() => undefined);
+    writing.add(done);
+    if (writing.size >= PAGES_AT_ONCE) await Promise.race(writing);
+  }
+  await Promise.all(writing);
+  checkCoverage(summary, totals);
+  const manifest = await writeChangedManifest(vault, { diskSize: summary.diskSize, pages }, past.newest, newest);
+  for (const name of [...pages, manifest]) if (name !== undefined) names.add(name);
+  return { manifest, totals, names };
+}
+
+async function writeChangedPage(
+  vault: VaultReader,
+  changes: readonly Extent[],
+  basePage: string | undefined,
+  newestPage: string | undefined,
+  names: Set<string>,
+): Promise<string | undefined> {
+  const before = basePage === undefined ? [] : await readPage(vault, basePage);
+  const extents = overlayExtents(before, changes);
+  for (const pack of packsOf(extents)) names.add(packName(pack));
+  if (extents.length === 0) return undefined;
+  if (basePage !== undefined && sameExtents(extents, before)) return basePage;
+  if (newestPage !== undefined && newestPage !== basePage && sameExtents(extents, await readPage(vault, newestPage)))
+    return newestPage;
+  return writePage(vault, extents);
+}
+
+async function writeChangedManifest(
+  vault: VaultReader,
+  manifest: Manifest,
+  newestName: string | undefined,
+  newest: Manifest | undefined,
+): Promise<string> {
+  const same =
+    newestName !== undefined &&
+    newest?.diskSize === manifest.diskSize &&
+    newest.pages.every((name, page) => name === manifest.pages[page]);
+  return same ? newestName : writeManifest(vault, manifest);
+}
+
+/** Ascending extents, gathered by page and numbered from the page's first segment. */
+async function* byPage(extents: AsyncIterable<Extent>): AsyncGenerator<{ page: number; changes: Extent[] }> {
+  let page = 0;
+  let changes: Extent[] = [];
+  for await (const extent of extents) {
+    for (const piece of splitByPage([{ first: extent.start, count: extent.count }])) {
+      if (piece.page !== page) {
+        if (changes.length > 0) yield { page, changes };
+        page = piece.page;
+        changes = [];
+      }
+      const clipped = clipExtent(extent, piece.run.first, piece.run.first + piece.run.count);
+      if (clipped) changes.push({ ...clipped, start: clipped.start - page * SEGMENTS_PER_PAGE });
+    }
+  }
+  if (changes.length > 0) yield { page, changes };
+}
+
+async function readPast(vault: VaultReader, name: string | undefined): Promise<Manifest | undefined> {
+  return name === undefined ? undefined : readManifest(vault, name);
+}
+
+function checkCoverage(summary: ExportSummary, totals: PartTotals): void {
+  const expected = segmentsOf(summary.diskSize);
+  if (summary.base !== undefined || totals.listedSegments === expected) return;
+  const found = `${totals.listedSegments} of the ${expected} segments of disk ${summary.disk}`;
+  throw new EkkoError('run-incomplete', `The full read names ${found}. Abandon the run and back up again.`);
+}
+
+function resized(summary: ExportSummary, before: number): EkkoError {
+  const sizes = `${summary.diskSize} bytes, its base ${summary.base} ${before}`;
+  return new EkkoError('part-refused', `Disk ${summary.disk} has ${sizes}: a resized disk must be read in full.`);
+}

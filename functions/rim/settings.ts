@@ -1,0 +1,39 @@
+import type { JSONSchemaType } from 'ajv';
+import { EkkoError } from '#vault/errors.ts';
+import { ajv } from './ajv.ts';
+
+/** What a function is told by its environment. */
+export interface FunctionSettings {
+  /** Path or URL of the vault. */
+  readonly EKKO_VAULT: string;
+  /** Path of the key file. The key itself never stands in an environment. */
+  readonly EKKO_KEY_FILE: string;
+  /** zstd level, 1-3. */
+  readonly EKKO_COMPRESSION_LEVEL: number;
+  /** Staged parts that one process works on at once: one computes while the other waits for the store. */
+  readonly EKKO_PARTS_AT_ONCE: number;
+}
+
+const SCHEMA: JSONSchemaType<FunctionSettings> = {
+  type: 'object',
+  properties: {
+    EKKO_VAULT: { type: 'string', minLength: 1, maxLength: 4096 },
+    EKKO_KEY_FILE: { type: 'string', minLength: 1, maxLength: 4096 },
+    EKKO_COMPRESSION_LEVEL: { type: 'integer', minimum: 1, maximum: 3, default: 1 },
+    EKKO_PARTS_AT_ONCE: { type: 'integer', minimum: 1, maximum: 16, default: 2 },
+  },
+  required: ['EKKO_VAULT', 'EKKO_KEY_FILE'],
+  additionalProperties: false,
+};
+
+const validate = ajv.compile(SCHEMA);
+
+/** Reads every `EKKO_…` variable; a missing, impossible or misspelt one throws `bad-input` naming it. */
+export function readSettings(environment: NodeJS.ProcessEnv): FunctionSettings {
+  const found: unknown = Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('EKKO_')));
+  if (validate(found)) return found;
+  const problems = validate.errors?.map(
+    (e) => `${e.instancePath.slice(1) || 'settings'} ${e.message} ${JSON.stringify(e.params)}`,
+  );
+  throw new EkkoError('bad-input', `The function's settings cannot be used: ${problems?.join('; ')}.`);
+}

@@ -1,0 +1,116 @@
+import pLimit from 'p-limit';
+import { type KnownSegments, openKnownSegments } from '#vault/dedupe/known-segments.ts';
+import { segmentId } from '#vault/dedupe/segment-id.ts';
+import { samplesOf, writeSamples } from '#vault/dedupe/similarity.ts';
+import { codeOf } from '#vault/errors.ts';
+import { encodeReceipt, type Receipt } from '#vault/format/receipt.ts';
+import { RecordKind, sealRecord } from '#vault/format/record.ts';
+import { RunKind } from '#vault/format/staged-part.ts';
+import { release } from '#vault/memory.ts';
+import { type OpenedPart, openPart } from '#vault/staging/open-part.ts';
+import { contentKey, Folder, type PartPlace, placeOf, receiptKey, stagingKey } from '#vault/store/object-names.ts';
+import type { Vault } from '#vault/vault.ts';
+import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '#vault/words.ts';
+import { type PackedSegments, packSegments } from './pack-segments.ts';
+
+/** What happened to a staged part. `repeated`: its receipt was there already; `not-a-part`: a summary, which the commit reads. */
+export type PartOutcome =
+  | { readonly kind: 'processed'; readonly receipt: Receipt }
+  | { readonly kind: 'repeated' | 'not-a-part' };
+
+export interface PartProcessor {
+  /**
+   * Turns the staged part at `key` into a pack of its new segments and a receipt, then removes the part. Idempotent: the first
+   * receipt wins, a repeated or late call finds it there; whatever a crash leaves is at worst an orphaned pack.
+   * Throws `object-missing` (no such part and no receipt), `bad-input` (not a staging key), `part-refused`, `damaged`,
+   * `bad-format`, `wrong-key`, `store-failed`.
+   */
+  process(key: string): Promise<PartOutcome>;
+}
+
+interface Workplace {
+  readonly vault: Vault;
+  readonly known: KnownSegments;
+  readonly level: number;
+  /** The segments of one part, in the clear. */
+  readonly memory: Buffer;
+}
+
+interface Packed {
+  readonly diskSize: number;
+  readonly packed: PackedSegments;
+}
+
+/** A processor keeps indexes and pages of the vault in memory between parts, bounded. `compressionLevel` is zstd's, 1-3. */
+export function openPartProcessor(vault: Vault, compressionLevel: number): PartProcessor {
+  const memory = Buffer.allocUnsafeSlow(SEGMENTS_PER_PART * SEGMENT_SIZE);
+  const workplace = { vault, known: openKnownSegments(vault), level: compressionLevel, memory };
+  // One part at a time is held in the clear; the next one begins while the store still makes this one's pack durable.
+  const inTurn = pLimit(1);
+  return {
+    async process(key) {
+      const place = placeOf(key);
+      if (place.part === 'summary') return { kind: 'not-a-part' };
+      if (await hasReceipt(vault, place)) {
+        await vault.store.remove([key]);
+        return { kind: 'repeated' };
+      }
+      const { diskSize, packed } = await inTurn(() => packPart(workplace, place));
+      const receipt = await storePack(vault, diskSize, packed);
+      await writeReceipt(vault, place, receipt);
+      await vault.store.remove([stagingKey(place)]);
+      return { kind: 'processed', receipt };
+    },
+  };
+}
+
+async function packPart({ vault, known, level, memory }: Workplace, place: PartPlace): Promise<Packed> {
+  const part = await openPart(vault, place);
+  const { header } = part;
+  const ids = await readSegments(vault, part, memory);
+  const { condemned } = await vault.journal.refresh();
+  const content = { ids, runs: header.runs.filter((run) => run.kind !== RunKind.zero), lineage: header.lineage };
+  const knowledge = await known.look(content, (pack) => condemned.has(pack));
+  const packed = packSegments(vault.keyring.newest, level, { header, segments: memory, ids, knowledge });
+  return { diskSize: header.diskSize, packed };
+}
+
+/** All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. */
+async function readSegments(vault: Vault, part: OpenedPart, memory: Buffer): Promise<Buffer[]> {
+  const ids: Buffer[] = [];
+  for await (const chunk of part.chunks()) {
+    const start = ids.length * SEGMENT_SIZE;
+    const end = start + chunk.length;
+    memory.set(chunk, start);
+    release(chunk);
+    for (let at = start; at < end; at += SEGMENT_SIZE) {
+      ids.push(segmentId(vault.keyring.newest, memory.subarray(at, at + SEGMENT_SIZE)));
+    }
+  }
+  return ids;
+}
+
+/** The pack is durable before anything names it. */
+async function storePack(vault: Vault, diskSize: number, { pack, extents, stats }: PackedSegments): Promise<Receipt> {
+  if (pack === undefined) return { diskSize, stats: { ...stats, storedBytes: 0 }, extents };
+  await vault.store.create(contentKey(Folder.packs, pack.name), pack.pieces);
+  for (const piece of pack.pieces) release(piece);
+  await writeSamples(vault.store, pack.reference, samplesOf(pack.ids));
+  return { diskSize, stats: { ...stats, storedBytes: pack.size }, extents };
+}
+
+async function hasReceipt(vault: Vault, place: PartPlace): Promise<boolean> {
+  try {
+    await vault.store.get(receiptKey(place), { start: 0, end: 1 });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'object-missing') return false;
+    throw error;
+  }
+}
+
+async function writeReceipt(vault: Vault, place: PartPlace, receipt: Receipt): Promise<void> {
+  const key = receiptKey(place);
+  const record = sealRecord(vault.keyring.newest, { kind: RecordKind.receipt, context: key }, encodeReceipt(receipt));
+  await vault.store.create(key, [record]);
+}

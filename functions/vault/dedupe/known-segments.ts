@@ -1,0 +1,110 @@
+import { type PackReference, packName } from '../format/pack.ts';
+import type { VaultReader } from '../records.ts';
+import type { SegmentRun } from '../words.ts';
+import { type Ancestor, openLineage } from './lineage.ts';
+import { idText, type KnownPack, openPackIndexes } from './pack-indexes.ts';
+import { championsOf, samplesOf } from './similarity.ts';
+
+/** A segment that the vault already has. */
+export interface KnownSegment {
+  readonly pack: PackReference;
+  readonly number: number;
+}
+
+/** The carried segments of one part: ids in order, and where they lie on the disk. */
+export interface PartContent {
+  readonly ids: readonly Buffer[];
+  readonly runs: readonly SegmentRun[];
+  readonly lineage: string | undefined;
+}
+
+/** What is known of a part's segments. */
+export interface PartKnowledge {
+  /** Where the vault has carried segment `i`, or undefined. Prefers the disk's own ancestor, then the segment after `previous`. */
+  find(i: number, previous: KnownSegment | undefined): KnownSegment | undefined;
+  /** Whether carried segment `i`, which is all `zero` or not, is the same as in the lineage's state; undefined where that cannot be read. */
+  unchanged(i: number, zero: boolean): boolean | undefined;
+}
+
+export interface KnownSegments {
+  /** Looks up a part in a handful of requests, whatever the size of the vault. A pack whose name `skip` knows is never answered. */
+  look(content: PartContent, skip: (name: string) => boolean): Promise<PartKnowledge>;
+}
+
+/** Packs of the disk's own past to load for one part. A scattered incremental names more; there, lineage has little to give. */
+const MOST_ANCESTORS = 16;
+
+/** Dedupe without a database: lineage, then similarity. Caches indexes and pages for as long as it lives. */
+export function openKnownSegments(reader: VaultReader): KnownSegments {
+  const indexes = openPackIndexes(reader);
+  const lineage = openLineage(reader);
+
+  const load = async (names: readonly string[]): Promise<KnownPack[]> => {
+    const packs = await Promise.all(names.map((name) => indexes.get(name)));
+    return packs.filter((pack) => pack !== undefined);
+  };
+
+  return {
+    async look({ ids, runs, lineage: manifest }, skip) {
+      const ancestors = manifest === undefined ? [] : await lineage.ancestors(manifest, runs);
+      const own = await load(mostNamed(ancestors, skip));
+      const ownPacks = new Map(own.map((pack) => [pack.reference, pack]));
+      const texts = ids.map(idText);
+      const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
+      const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined));
+      const champions = await championsOf(reader.store, strangers, skip);
+      const packs = [...own, ...(await load(champions.filter((reference) => !ownPacks.has(reference))))];
+      return {
+        find: (i, previous) => isOwn(i) ?? following(packs, previous, texts[i]) ?? anywhere(packs, texts[i]),
+        unchanged: (i, zero) => (ancestors[i] === 'zero' ? zero : compare(ancestors[i], ownPacks, texts[i])),
+      };
+    },
+  };
+}
+
+function mostNamed(ancestors: readonly Ancestor[], skip: (name: string) => boolean): string[] {
+  const counts = new Map<string, number>();
+  for (const ancestor of ancestors) {
+    if (ancestor === undefined || ancestor === 'zero' || skip(packName(ancestor.pack))) continue;
+    counts.set(ancestor.pack, (counts.get(ancestor.pack) ?? 0) + 1);
+  }
+  return [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MOST_ANCESTORS)
+    .map(([pack]) => pack);
+}
+
+function ownSegment(
+  ancestor: Ancestor,
+  own: ReadonlyMap<string, KnownPack>,
+  id: string | undefined,
+): KnownSegment | undefined {
+  if (ancestor === undefined || ancestor === 'zero') return undefined;
+  return id !== undefined && own.get(ancestor.pack)?.idText(ancestor.number) === id ? ancestor : undefined;
+}
+
+function compare(ancestor: Ancestor, own: ReadonlyMap<string, KnownPack>, id: string | undefined): boolean | undefined {
+  if (ancestor === undefined || ancestor === 'zero') return undefined;
+  const held = own.get(ancestor.pack)?.idText(ancestor.number);
+  return held === undefined ? undefined : held === id;
+}
+
+function following(
+  packs: readonly KnownPack[],
+  previous: KnownSegment | undefined,
+  id: string | undefined,
+): KnownSegment | undefined {
+  if (previous === undefined || id === undefined) return undefined;
+  const pack = packs.find(({ reference }) => reference === previous.pack);
+  const number = previous.number + 1;
+  return pack?.idText(number) === id ? { pack: previous.pack, number } : undefined;
+}
+
+function anywhere(packs: readonly KnownPack[], id: string | undefined): KnownSegment | undefined {
+  if (id === undefined) return undefined;
+  for (const pack of packs) {
+    const number = pack.segmentOf.get(id);
+    if (number !== undefined) return { pack: pack.reference, number };
+  }
+  return undefined;
+}

@@ -1,0 +1,59 @@
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
+import { EkkoError } from '../errors.ts';
+
+/** AES-256-GCM (NIST SP 800-38D) as every format of the vault uses it: 12-byte nonce, 16-byte tag behind the ciphertext. */
+export const TAG_SIZE = 16;
+const NONCE_SIZE = 12;
+const KEY_SIZE = 32;
+/** nonce ‖ wrapped key ‖ tag */
+export const WRAPPED_KEY_SIZE = NONCE_SIZE + KEY_SIZE + TAG_SIZE;
+
+type Key = KeyObject | Uint8Array;
+
+/** The nonce of the `n`-th box under a key that is fresh for its object: `n` as u32, little-endian, then zeros. */
+export function countedNonce(n: number): Buffer {
+  const nonce = Buffer.alloc(NONCE_SIZE);
+  nonce.writeUInt32LE(n);
+  return nonce;
+}
+
+/** The nonce of an object's index or header: a number that no frame or chunk can have. */
+export const HEADER_NONCE = countedNonce(0xffff_ffff);
+
+/** Ciphertext and tag, as two pieces so that nothing is copied together. Lengths: `plain.length` and 16. */
+export function seal(key: Key, nonce: Uint8Array, plain: Uint8Array, aad?: Uint8Array): [Buffer, Buffer] {
+  const cipher = createCipheriv('aes-256-gcm', key, nonce);
+  if (aad) cipher.setAAD(aad);
+  const sealed = cipher.update(plain);
+  cipher.final();
+  return [sealed, cipher.getAuthTag()];
+}
+
+/** The plaintext of ciphertext ‖ tag. Throws `damaged` naming `origin` when the bytes, the key, the nonce or the aad are not the ones sealed. */
+export function open(key: Key, nonce: Uint8Array, box: Uint8Array, origin: string, aad?: Uint8Array): Buffer {
+  if (box.length < TAG_SIZE) throw new EkkoError('damaged', `${origin} is cut short: ${box.length} bytes.`);
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce);
+  if (aad) decipher.setAAD(aad);
+  decipher.setAuthTag(box.subarray(box.length - TAG_SIZE));
+  const plain = decipher.update(box.subarray(0, box.length - TAG_SIZE));
+  try {
+    decipher.final();
+  } catch (cause) {
+    throw new EkkoError('damaged', `${origin} fails its authentication: it was changed, or sealed under another key.`, {
+      cause,
+    });
+  }
+  return plain;
+}
+
+/** A fresh random key for one object, and the same wrapped under the epoch's seal key. */
+export function freshKey(sealKey: KeyObject, aad: Uint8Array): { key: Buffer; wrapped: Buffer } {
+  const key = randomBytes(KEY_SIZE);
+  const nonce = randomBytes(NONCE_SIZE);
+  return { key, wrapped: Buffer.concat([nonce, ...seal(sealKey, nonce, key, aad)]) };
+}
+
+/** The object's key back out of its wrapping. Throws `damaged`. */
+export function unwrapKey(sealKey: KeyObject, wrapped: Uint8Array, aad: Uint8Array, origin: string): Buffer {
+  return open(sealKey, wrapped.subarray(0, NONCE_SIZE), wrapped.subarray(NONCE_SIZE), `The key of ${origin}`, aad);
+}

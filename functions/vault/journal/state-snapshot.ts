@@ -1,0 +1,115 @@
+import { EkkoError } from '../errors.ts';
+import { parseJson } from '../format/bytes.ts';
+import { LARGEST_RECORD, openRecord, RecordKind, type RecordPlace, sealRecord } from '../format/record.ts';
+import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
+import { Folder, stateKey } from '../store/object-names.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { readCommittedPoint, readStartedRun } from './entries.ts';
+import { type Check, type FieldReader, integer, listOf, name, oneOf, readFields } from './fields.ts';
+import type { VaultState } from './state.ts';
+
+/**
+ * State snapshots: the fold as it was at a position, so that opening a vault need not read its whole journal.
+ * Only ever a short cut: each is checked against the journal before it is used, and a vault without any is merely slow to open.
+ */
+
+/** A snapshot is written when the journal's length is a multiple of this. */
+export const SNAPSHOT_INTERVAL = 64;
+
+/**
+ * Writes the snapshot of this state. Resolves to whether it is there now: a failed write, or a state too large for a record, costs
+ * the next reader time and nothing else, so it is no error.
+ */
+export async function writeSnapshot(store: ObjectStore, keys: EpochKeys, state: VaultState): Promise<boolean> {
+  try {
+    await store.create(stateKey(state.position), [encodeState(keys, state)]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The snapshots that open, newest first. Those that do not are passed over, whatever the reason. */
+export async function* readSnapshots(store: ObjectStore, keyring: Keyring): AsyncGenerator<VaultState> {
+  for (const position of await listedPositions(store)) {
+    const state = await readSnapshot(store, keyring, position);
+    if (state) yield state;
+  }
+}
+
+/** The snapshot's stored bytes. Throws `bad-input` when the state is too large for a record. */
+export function encodeState(keys: EpochKeys, state: VaultState): Buffer {
+  const plain = Buffer.from(
+    JSON.stringify({
+      ...state,
+      openRuns: [...state.openRuns.values()],
+      points: [...state.points.values()],
+      condemned: Buffer.from([...state.condemned].join(''), 'hex').toString('base64'),
+    }),
+  );
+  if (plain.length <= LARGEST_RECORD) return sealRecord(keys, placeAt(state.position), plain);
+  throw new EkkoError(
+    'bad-input',
+    `The state at entry ${state.position} has ${plain.length} bytes, too many for a record.`,
+  );
+}
+
+/** The state in a snapshot's bytes. Throws `bad-format`, `damaged`, `wrong-key`. */
+export function decodeState(keyring: Keyring, position: number, bytes: Uint8Array, origin: string): VaultState {
+  const plain = parseJson(openRecord(keyring, placeAt(position), bytes, origin), origin);
+  return readFields(plain, origin, (field) => ({
+    position: field('position', exactly(position)),
+    digest: field('digest', name),
+    vaultJson: field('vaultJson', name),
+    escrow: field('escrow', oneOf('missing', 'waived', 'confirmed')),
+    openRuns: new Map(field('openRuns', all(readStartedRun)).map((run) => [run.run, run])),
+    points: new Map(field('points', all(readCommittedPoint)).map((point) => [point.run, point])),
+    condemned: new Set(field('condemned', packedNames)),
+  }));
+}
+
+async function readSnapshot(store: ObjectStore, keyring: Keyring, position: number): Promise<VaultState | undefined> {
+  const key = stateKey(position);
+  try {
+    return decodeState(keyring, position, await store.get(key), `${key} in ${store.url}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Positions of listed snapshots, highest first; none when the folder cannot be listed. */
+async function listedPositions(store: ObjectStore): Promise<number[]> {
+  const found = new Set<number>();
+  try {
+    for await (const { key } of store.list(Folder.states)) {
+      const digits = /^states\/(\d{20})$/.exec(key)?.[1];
+      if (digits !== undefined) found.add(Number(digits));
+    }
+  } catch {
+    // What has been listed so far is as good as any.
+  }
+  return [...found].filter((position) => position >= 1 && Number.isSafeInteger(position)).sort((a, b) => b - a);
+}
+
+function placeAt(position: number): RecordPlace {
+  return { kind: RecordKind.journalState, context: stateKey(position) };
+}
+
+function exactly(expected: number): Check<number> {
+  return (value, what) => {
+    const found = integer(Number.MAX_SAFE_INTEGER)(value, what);
+    if (found === expected) return found;
+    throw new EkkoError('bad-format', `${what} is ${found}, expected ${expected}.`);
+  };
+}
+
+function all<T>(read: (field: FieldReader) => T): Check<readonly T[]> {
+  return listOf((value, what) => readFields(value, what, read), Number.POSITIVE_INFINITY);
+}
+
+/** Names as one base64 string of 32 bytes each: a vault may have condemned a million. */
+const packedNames: Check<readonly string[]> = (value, what) => {
+  const packed = typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.alloc(1);
+  if (packed.length % 32 !== 0) throw new EkkoError('bad-format', `${what} is not a string of packed names.`);
+  return Array.from({ length: packed.length / 32 }, (_, i) => packed.toString('hex', i * 32, (i + 1) * 32));
+};

@@ -1,0 +1,46 @@
+import { codeOf, EkkoError } from '../errors.ts';
+import { type EpochKeys, type Keyring, keyringOf } from '../keys/epoch-keys.ts';
+import type { VaultReader } from '../records.ts';
+import { openStore } from '../store/open-store.ts';
+
+/**
+ * How a worker thread opens the vault. Holds keys: hand it over in memory (`workerData`) only, never by arguments,
+ * environment or file.
+ */
+export interface ReaderSettings {
+  /** As `openStore` takes it. */
+  readonly url: string;
+  /** Oldest first; empty where only digests are checked. */
+  readonly epochs: readonly ReaderKeys[];
+}
+
+/** An epoch's keys less what cannot cross threads: no run tokens. */
+export type ReaderKeys = Omit<EpochKeys, 'runToken'>;
+
+/** The settings that open the same store with the same keys in another thread. */
+export function readerSettings({ store, keyring }: Pick<VaultReader, 'store'> & Partial<VaultReader>): ReaderSettings {
+  const epochs = keyring === undefined ? [] : epochsOf(keyring);
+  return { url: store.url, epochs: epochs.map(({ runToken: _, ...keys }) => keys) };
+}
+
+/** Throws `bad-input` (URL, no keys). Nothing is read yet. */
+export function openReader({ url, epochs }: ReaderSettings): VaultReader {
+  return { store: openStore(url), keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))) };
+}
+
+/** Every epoch that the keyring opens: they are numbered from 1. */
+function epochsOf(keyring: Keyring): EpochKeys[] {
+  const held: EpochKeys[] = [];
+  for (let epoch = 1; epoch < keyring.newest.epoch; epoch++) {
+    try {
+      held.push(keyring.epoch(epoch, 'An older object'));
+    } catch (error) {
+      if (codeOf(error) !== 'wrong-key') throw error;
+    }
+  }
+  return [...held, keyring.newest];
+}
+
+function runToken(): never {
+  throw new EkkoError('wrong-key', 'A thread that reads the vault cannot hand out run tokens.');
+}

@@ -1,0 +1,107 @@
+import { EkkoError } from '../errors.ts';
+import {
+  carriedSegments,
+  decodeHeader,
+  HEADER_READ_SIZE,
+  openChunk,
+  openPartHeader,
+  type PartHeader,
+  type PartPrefix,
+  partAgreement,
+  readPartPrefix,
+  SEALED_CHUNK_SIZE,
+  sealedDataSize,
+} from '../format/staged-part.ts';
+import { decodeSummary, type ExportSummary } from '../format/summary.ts';
+import { agreeAsRecipient } from '../keys/hpke.ts';
+import { release } from '../memory.ts';
+import type { VaultReader } from '../records.ts';
+import { type PartPlace, stagingKey } from '../store/object-names.ts';
+
+/** A staged part whose header has been opened and checked; its data is fetched and opened as it is asked for. */
+export interface OpenedPart {
+  readonly header: PartHeader;
+  /**
+   * The carried segments in order, in buffers of 1 MiB (the last may be shorter), each the caller's own to release.
+   * Reads ahead by one window. Throws `damaged`.
+   */
+  chunks(): AsyncGenerator<Buffer>;
+}
+
+/** Chunks fetched by one request. */
+const WINDOW_CHUNKS = 8;
+
+/**
+ * Opens the part at `place`. Throws `object-missing`, `bad-format`, `wrong-key`, and `damaged` for what was not sealed for
+ * this vault, run, disk and part by somebody with the run's token.
+ */
+export async function openPart(reader: VaultReader, place: PartPlace): Promise<OpenedPart> {
+  const key = stagingKey(place);
+  const { prefix, secret, head } = await openHead(reader, place);
+  const header = decodeHeader(openPartHeader(secret, prefix, head, key), key);
+  const start = prefix.headerStart + prefix.headerLength;
+  const segments = carriedSegments(header.runs);
+  return { header, chunks: () => openChunks(reader, key, secret, start, segments) };
+}
+
+/** The export summary of a disk. Throws as `openPart`. */
+export async function openSummary(reader: VaultReader, run: string, disk: number): Promise<ExportSummary> {
+  const place = { run, disk, part: 'summary' } as const;
+  const { prefix, secret, head } = await openHead(reader, place);
+  return decodeSummary(openPartHeader(secret, prefix, head, stagingKey(place)), stagingKey(place));
+}
+
+async function openHead({ store, keyring }: VaultReader, place: PartPlace) {
+  const key = stagingKey(place);
+  const head = await store.get(key, { start: 0, end: HEADER_READ_SIZE });
+  const prefix = readPartPrefix(head, key);
+  return { head, prefix, secret: await partSecret({ keyring }, place, prefix, key) };
+}
+
+async function partSecret(
+  { keyring }: Pick<VaultReader, 'keyring'>,
+  place: PartPlace,
+  prefix: PartPrefix,
+  key: string,
+): Promise<Buffer> {
+  const keys = keyring.epoch(prefix.epoch, key);
+  const token = keys.runToken(place.run, place.disk);
+  const agreement = partAgreement(keys.vault, place.run, place.disk, place.part, token);
+  try {
+    return await agreeAsRecipient(keys.staging.privateKey, prefix.enc, agreement);
+  } catch (cause) {
+    throw new EkkoError('damaged', `${key} holds no usable HPKE key: it was changed or not sealed to this vault.`, {
+      cause,
+    });
+  }
+}
+
+async function* openChunks(
+  { store }: VaultReader,
+  key: string,
+  secret: Buffer,
+  start: number,
+  segments: number,
+): AsyncGenerator<Buffer> {
+  const end = start + sealedDataSize(segments);
+  const windowSize = WINDOW_CHUNKS * SEALED_CHUNK_SIZE;
+  const fetch = (from: number) => store.get(key, { start: from, end: Math.min(from + windowSize, end) });
+  let number = 0;
+  let next = start < end ? fetch(start) : undefined;
+  for (let at = start; next !== undefined; at += windowSize) {
+    const window = await next;
+    next = at + windowSize < end ? fetch(at + windowSize) : undefined;
+    // A rejected read-ahead must not count as unhandled while this window is still being used.
+    next?.catch(() => undefined);
+    checkWindow(window.length, Math.min(windowSize, end - at), key);
+    for (let box = 0; box < window.length; box += SEALED_CHUNK_SIZE) {
+      yield openChunk(secret, number++, window.subarray(box, box + SEALED_CHUNK_SIZE), key);
+    }
+    release(window);
+  }
+}
+
+function checkWindow(found: number, expected: number, key: string): void {
+  if (found === expected) return;
+  throw new EkkoError('damaged', `${key} is cut short: ${found} bytes where ${expected} should follow.`);
+}

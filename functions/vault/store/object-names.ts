@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { EkkoError } from '../errors.ts';
+
+/** The keys of everything in a vault (`docs/format.md`, "Objects"). */
+export const VAULT_JSON = 'vault.json';
+
+export const Folder = {
+  journal: 'journal/',
+  states: 'states/',
+  staging: 'staging/',
+  receipts: 'receipts/',
+  packs: 'packs/',
+  samples: 'samples/',
+  pages: 'pages/',
+  manifests: 'manifests/',
+  points: 'points/',
+} as const;
+
+/** Folders whose objects are named by the SHA-256 of their bytes. */
+export const CONTENT_NAMED = [Folder.packs, Folder.pages, Folder.manifests, Folder.points] as const;
+export type ContentFolder = (typeof CONTENT_NAMED)[number];
+
+/** `packs/3f/3f…`: two digits of fan-out keep every folder of a file system small. */
+export function contentKey(folder: ContentFolder, name: string): string {
+  return `${folder}${checkName(name).slice(0, 2)}/${name}`;
+}
+
+/** The name in a content-named key, or undefined where the key is not of that form. */
+export function nameOf(key: string): string | undefined {
+  return /^[a-z]+\/([0-9a-f]{2})\/(\1[0-9a-f]{62})$/.exec(key)?.[2];
+}
+
+/** SHA-256 of an object's bytes in hex: its name. */
+export function contentName(pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/** A 64-digit lower-case hex name, or `bad-format`. */
+export function checkName(name: string): string {
+  if (/^[0-9a-f]{64}$/.test(name)) return name;
+  throw new EkkoError('bad-format', `${JSON.stringify(name.slice(0, 80))} is not the name of an object.`);
+}
+
+export function sampleKey(id: string): string {
+  return `${Folder.samples}${checkName(id).slice(0, 2)}/${id}`;
+}
+
+/** `journal/00000000000000000001`: 20 digits, so that listing order is numeric order. */
+export function journalKey(position: number): string {
+  return Folder.journal + digits(position, 20);
+}
+
+export function stateKey(position: number): string {
+  return Folder.states + digits(position, 20);
+}
+
+/** One staged part of one disk of one run. `part` may be `summary`. */
+export interface PartPlace {
+  readonly run: string;
+  /** The disk's number in the run. */
+  readonly disk: number;
+  readonly part: number | 'summary';
+}
+
+export function stagingKey(place: PartPlace): string {
+  return Folder.staging + placeKey(place);
+}
+
+export function receiptKey(place: PartPlace): string {
+  return Folder.receipts + placeKey(place);
+}
+
+function placeKey({ run, disk, part }: PartPlace): string {
+  return `${checkRun(run)}/${digits(disk, 4)}/${part === 'summary' ? part : digits(part, 8)}`;
+}
+
+/** The place that a staging key names. Throws `bad-input`: keys come from events. */
+export function placeOf(key: string): PartPlace {
+  const found = /^staging\/([^/]+)\/(\d{4})\/(\d{8}|summary)$/.exec(key);
+  const [, run, disk, part] = found ?? [];
+  if (run === undefined || !RUN_ID.test(run)) {
+    throw new EkkoError('bad-input', `${JSON.stringify(key.slice(0, 80))} is not the key of a staged part.`);
+  }
+  return { run, disk: Number(disk), part: part === 'summary' ? part : Number(part) };
+}
+
+/** `20261120-191503-7c1e9a`: sortable, unique by 24 random bits within a second. */
+const RUN_ID = /^\d{8}-\d{6}-[0-9a-f]{6}$/;
+
+export function checkRun(run: string): string {
+  if (RUN_ID.test(run)) return run;
+  throw new EkkoError(
+    'bad-input',
+    `${JSON.stringify(run.slice(0, 80))} is not the id of a run (20261120-191503-7c1e9a).`,
+  );
+}
+
+/** A new run's id: UTC time for people, random for uniqueness; nothing depends on the time being right. */
+export function newRunId(now: Date, random: Uint8Array): string {
+  const stamp = now.toISOString().replace(/[-:]/g, '').slice(0, 15).replace('T', '-');
+  return `${stamp}-${Buffer.from(random).toString('hex').slice(0, 6)}`;
+}
+
+function digits(value: number, width: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) throw new EkkoError('bad-input', `${value} is not a position.`);
+  return String(value).padStart(width, '0');
+}

@@ -1,0 +1,21 @@
+import type { DiskPlan, MomentRequest, SourceDisk } from './changed-block-source.ts';
+
+/** A file or device to protect, found and probed. */
+export interface FoundFile {
+  readonly disk: SourceDisk;
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+}
+
+/** One disk of a moment of files: its plan, and how to read it. Implementations: raw files and devices, qcow2 images. */
+export interface HeldFile {
+  readonly plan: DiskPlan;
+  /** Reads within the disk. */
+  read(offset: number, length: number, into: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Files keep no bitmap that could be counted from: why everything is read. */
+export function reasonForFile(disk: SourceDisk, request: MomentRequest) {
+  return request.readAll ?? (request.newest(disk.name) === undefined ? 'first-backup' : 'no-bitmap-support');
+}

@@ -1,0 +1,126 @@
+import { EkkoError } from '#vault/errors.ts';
+import { refuseUnsafeThreads } from '../qemu/iothreads.ts';
+import { thawLeftBehind } from '../qemu/must-thaw.ts';
+import { connectQmp, type QmpClient } from '../qemu/qmp-client.ts';
+import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
+import type { ChangedBlockSource, MomentRequest, SourceDisk } from './changed-block-source.ts';
+import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
+import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
+import { type GuestContext, openMoment, type QemuMoment } from './qemu-moment.ts';
+import { completeSettings, type QemuSourceOptions } from './qemu-settings.ts';
+import { quiesceGuest } from './quiesce.ts';
+import { openScratch, type ScratchArea } from './scratch.ts';
+import { selectDisks, toSourceDisk } from './select-disks.ts';
+
+/**
+ * Changed blocks of a running QEMU guest, by its monitor alone: fleecing and persistent bitmaps, read over NBD. Holds the monitor until
+ * `close`. Throws `busy` when another client has it, `qemu-failed` when no QEMU listens.
+ */
+export async function openQemuSource(options: QemuSourceOptions): Promise<ChangedBlockSource> {
+  const settings = completeSettings(options);
+  const area = openScratch(settings.scratchDirectory, settings.qmpSocket);
+  let qmp = await connectQmp(settings.qmpSocket);
+  let moment: QemuMoment | undefined;
+  let taking = false;
+  let closed = false;
+
+  async function monitor(): Promise<QmpClient> {
+    if (qmp.closed && !closed) qmp = await connectQmp(settings.qmpSocket);
+    return qmp;
+  }
+
+  async function disks(): Promise<readonly SourceDisk[]> {
+    return (await selectDisks(await monitor(), settings.disks)).map(toSourceDisk);
+  }
+
+  async function take(request: MomentRequest): Promise<QemuMoment> {
+    if (taking || moment?.held) {
+      throw new EkkoError(
+        'busy',
+        `The guest at ${settings.qmpSocket} is held in a moment already: end that one first.`,
+      );
+    }
+    taking = true;
+    try {
+      moment = await takeMoment({ settings, area, monitor }, request);
+      return moment;
+    } finally {
+      taking = false;
+    }
+  }
+
+  async function close(): Promise<void> {
+    try {
+      if (moment?.held) await moment.end('undecided');
+    } finally {
+      closed = true;
+      await qmp.close();
+    }
+  }
+
+  return { disks, take, close };
+}
+
+async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<QemuMoment> {
+  const { settings, area } = guest;
+  const bitmap = bitmapName(request.run);
+  const qmp = await guest.monitor();
+  await cleanUpAtStart(qmp, guest);
+  await checkRoom(area, settings.scratchLowWater);
+  const disks = await selectDisks(qmp, settings.disks);
+  await refuseUnsafeThreads(qmp, disks);
+  const nodes = new Set(disks.map((disk) => disk.node));
+  const name = area.moment();
+  const fleeced = disks.map((disk, index) => ({ disk, parent: chooseParent(disk, request), ...name(index) }));
+  // A run that is tried again finds its own bitmap of the last try, which counts from then.
+  await removeBitmaps(qmp, nodes, (found) => found === bitmap);
+  try {
+    return await hold(guest, qmp, request, fleeced, bitmap);
+  } catch (error) {
+    await undo(guest, nodes, bitmap).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function hold(
+  guest: GuestContext,
+  qmp: QmpClient,
+  request: MomentRequest,
+  fleeced: readonly FleecedDisk[],
+  bitmap: string,
+): Promise<QemuMoment> {
+  await prepareFleecing(qmp, guest.area, fleeced);
+  const wasRunning = (await guestStatus(qmp)) === 'running';
+  const quiesced = await quiesceGuest(guest.settings, request.quiesce, wasRunning, async () => {
+    await beginFleecing(qmp, fleeced, bitmap);
+    return new Date();
+  });
+  await exportFleecing(qmp, fleeced);
+  return openMoment(guest, qmp, { request, fleeced, bitmap, wasRunning, quiesced });
+}
+
+/** Clears away what an exporter that died left behind, thawing first; a guest that its scratch area stopped goes on. */
+async function cleanUpAtStart(qmp: QmpClient, { settings, area }: GuestContext): Promise<void> {
+  const { agentSocket, stateDirectory, thaw } = settings;
+  if (agentSocket !== undefined) await thawLeftBehind(stateDirectory, agentSocket, thaw);
+  if (await removeOwnParts(qmp)) await resumeAfterIoError(qmp);
+  await area.clear();
+}
+
+/** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */
+async function undo(guest: GuestContext, nodes: ReadonlySet<string>, bitmap: string): Promise<void> {
+  const qmp = await guest.monitor();
+  await removeOwnParts(qmp);
+  await resumeAfterIoError(qmp);
+  await guest.area.clear();
+  await removeBitmaps(qmp, nodes, (found) => found === bitmap);
+}
+
+async function checkRoom(area: ScratchArea, lowWater: number): Promise<void> {
+  const free = await area.free();
+  if (free >= lowWater) return;
+  throw new EkkoError(
+    'qemu-failed',
+    `Scratch directory ${area.directory} has ${free} bytes free, less than the low-water mark of ${lowWater}: make room first.`,
+  );
+}

@@ -1,0 +1,59 @@
+import type { FileHandle } from 'node:fs/promises';
+import { EkkoError } from '#vault/errors.ts';
+import { segmentsOf } from '#vault/words.ts';
+import type { MomentRequest } from './changed-block-source.ts';
+import { measure, openDisk } from './find-file.ts';
+import { type FoundFile, type HeldFile, reasonForFile } from './held-file.ts';
+import { mapRawFile } from './hole-map.ts';
+import { imageInUse, isWrittenByQemu } from './image-lock.ts';
+import { subtract } from './segment-runs.ts';
+
+/** A raw file or block device, read as it lies. Holes are listed as zero; where they cannot be found all is read. */
+export async function holdRawFile(found: FoundFile, request: MomentRequest): Promise<HeldFile> {
+  const { disk, path } = found;
+  const handle = await openDisk(path);
+  try {
+    const { size } = await measure(handle, path);
+    if (size !== disk.size) throw changed(path, `its size went from ${disk.size} to ${size} bytes`);
+    if (await isWrittenByQemu(handle)) throw imageInUse(path, 'its lock for writing is held');
+    const version = await versionOf(handle);
+    const all = [{ first: 0, count: segmentsOf(size) }];
+    const data = (await mapRawFile(path, size)) ?? all;
+    const fullReason = reasonForFile(disk, request);
+    const plan = { disk, base: undefined, fullReason, data, zero: subtract(all, data), audit: [] };
+    const read = (offset: number, length: number, into: Uint8Array) =>
+      readUnchanged({ handle, path, version }, offset, length, into);
+    return { plan, read, close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly path: string;
+  readonly version: bigint;
+}
+
+/** Nothing holds a file still: a write during the export would mix two moments, so it is looked for after each read. */
+async function readUnchanged(file: OpenFile, offset: number, length: number, into: Uint8Array): Promise<void> {
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.handle.read(into, done, length - done, offset + done);
+    if (bytesRead === 0) throw changed(file.path, `it ends at ${offset + done} bytes now`);
+    done += bytesRead;
+  }
+  if ((await versionOf(file.handle)) !== file.version) throw changed(file.path, 'it was written to');
+}
+
+/** Changes when a file is written to. Block devices do not tell. */
+async function versionOf(handle: FileHandle): Promise<bigint> {
+  return (await handle.stat({ bigint: true })).mtimeNs;
+}
+
+function changed(path: string, found: string): EkkoError {
+  return new EkkoError(
+    'busy',
+    `${path} changed while it was read (${found}): stop whoever writes it, or protect it through its guest's monitor with --qmp.`,
+  );
+}

@@ -1,0 +1,94 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+
+/**
+ * Imports point inwards: words, errors ◀─ format ◀─ store, keys, journal ◀─ vault ◀─ functions, exporter ◀─ command line.
+ * Each rule: files that begin with `from` may import only what begins with one of `may` (and packages in `packages`).
+ */
+const ROOT = join(import.meta.dirname, '..');
+const VAULT = 'functions/vault/';
+const FUNCTIONS = ['segment-processor', 'point-committer', 'verifier', 'retention', 'sweeper', 'replicator', 'catalog'];
+
+const RULES: readonly { readonly from: string; readonly may: readonly string[] }[] = [
+  { from: `${VAULT}errors.ts`, may: [] },
+  { from: `${VAULT}words.ts`, may: [] },
+  { from: `${VAULT}memory.ts`, may: [] },
+  {
+    from: `${VAULT}format/`,
+    may: ['format/', 'errors.ts', 'words.ts', 'memory.ts', 'keys/', 'store/object-names.ts', 'journal/entries.ts'].map(
+      (p) => VAULT + p,
+    ),
+  },
+  { from: `${VAULT}store/`, may: ['store/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },
+  { from: `${VAULT}keys/`, may: ['keys/', 'format/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },
+  {
+    from: `${VAULT}journal/`,
+    may: ['journal/', 'format/', 'store/', 'keys/', 'errors.ts', 'words.ts'].map((p) => VAULT + p),
+  },
+  { from: VAULT, may: [VAULT] },
+  { from: 'functions/rim/', may: [VAULT, 'functions/rim/'] },
+  ...FUNCTIONS.map((name) => ({ from: `functions/${name}/`, may: [VAULT, 'functions/rim/', `functions/${name}/`] })),
+  { from: 'functions/host/', may: [VAULT, 'functions/rim/', 'functions/host/'] },
+  { from: 'host-exporter/', may: [VAULT, 'host-exporter/'] },
+];
+
+/** Packages that appear only in the files that adapt them. */
+const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
+  { name: /^@aws-lambda-powertools\//, only: /^functions\/(rim\/|[a-z-]+\/(http-)?handler\.ts$)/ },
+  { name: /^@hpke\//, only: /^functions\/vault\/keys\// },
+  { name: /^(commander|cli-progress)$/, only: /^functions\/command-line\// },
+  { name: /^ajv/, only: /^functions\/rim\// },
+  { name: /^esbuild$/, only: /^functions\/host\/build\.ts$/ },
+];
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+}
+
+function imports(): Import[] {
+  const files = globSync(['functions/**/*.ts', 'host-exporter/**/*.ts'], { cwd: ROOT });
+  return files.flatMap((file) => importsOf(file, readFileSync(join(ROOT, file), 'utf8')));
+}
+
+function importsOf(file: string, text: string): Import[] {
+  const found = text.matchAll(/(?:^|\s)(?:from|import)\s*\(?\s*'([^']+)'/g);
+  return [...found].map(([, specifier]) => ({ file, specifier: specifier ?? '' }));
+}
+
+/** The imported file, relative to the root; undefined for packages and Node's own modules. */
+function targetOf({ file, specifier }: Import): string | undefined {
+  if (specifier.startsWith('#vault/')) return VAULT + specifier.slice('#vault/'.length);
+  if (!specifier.startsWith('.')) return undefined;
+  return relative(ROOT, join(ROOT, file, '..', specifier));
+}
+
+function violates(each: Import): boolean {
+  const target = targetOf(each);
+  if (target === undefined)
+    return PACKAGES.some(({ name, only }) => name.test(each.specifier) && !only.test(each.file));
+  const rule = RULES.find(({ from }) => each.file.startsWith(from));
+  return rule !== undefined && !rule.may.some((allowed) => target.startsWith(allowed));
+}
+
+test('imports point inwards, functions do not know each other, and packages stay in the files that adapt them', () => {
+  const all = imports();
+  expect(all.length).toBeGreaterThan(100);
+  expect(all.filter(violates)).toEqual([]);
+});
+
+test.each([
+  ['functions/vault/format/page.ts', '../store/file-store.ts'],
+  ['functions/segment-processor/handler.ts', '../point-committer/commit-run.ts'],
+  ['host-exporter/staging/export-disk.ts', '../../functions/host/function-host.ts'],
+  ['functions/vault/vault.ts', '../../host-exporter/qemu/nbd-client.ts'],
+  ['functions/segment-processor/process-part.ts', '@aws-lambda-powertools/logger'],
+])('the rules catch %s importing %s', (file, specifier) => {
+  expect(violates({ file, specifier })).toBe(true);
+});
+
+test('type-only and dynamic imports count as imports', () => {
+  const text = "import type { A } from './a.ts';\nconst b = await import('./b.ts');\nexport { c } from './c.ts';";
+  expect(importsOf('x.ts', text).map(({ specifier }) => specifier)).toEqual(['./a.ts', './b.ts', './c.ts']);
+});

@@ -1,0 +1,60 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { constants, zstdCompressSync } from 'node:zlib';
+import { release, releaseWhole } from '#vault/memory.ts';
+import { FRAME_SIZE, SEGMENT_SIZE } from '#vault/words.ts';
+import type { LoopMemory, Round } from './bare-loop.ts';
+
+const { frames, next } = workerData as LoopMemory;
+const counter = new Int32Array(next);
+const [stagingKey, idKey, packKey] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+const NONCE = Buffer.alloc(12);
+const COMPRESSION = {
+  // With less the output grows piece by piece, which takes a third longer.
+  chunkSize: FRAME_SIZE + FRAME_SIZE / 128 + 1024,
+  params: { [constants.ZSTD_c_compressionLevel]: 1 },
+};
+
+parentPort?.on('message', ({ frames: count }: Round) => {
+  const pack = createHash('sha256');
+  for (let i = Atomics.add(counter, 0, 1); i < count; i = Atomics.add(counter, 0, 1)) {
+    processFrame(Buffer.from(frames, i * FRAME_SIZE, FRAME_SIZE), pack);
+  }
+  parentPort?.postMessage(pack.digest());
+});
+
+function processFrame(plain: Buffer, pack: ReturnType<typeof createHash>): void {
+  const staged = seal(stagingKey, plain);
+  const opened = open(stagingKey, staged);
+  release(staged.sealed);
+  for (let at = 0; at < FRAME_SIZE; at += SEGMENT_SIZE) {
+    createHmac('sha256', idKey)
+      .update(opened.subarray(at, at + SEGMENT_SIZE))
+      .digest();
+  }
+  const compressed = zstdCompressSync(opened, COMPRESSION);
+  release(opened);
+  const { sealed } = seal(packKey, compressed);
+  releaseWhole(compressed);
+  pack.update(sealed);
+  release(sealed);
+}
+
+interface Sealed {
+  readonly sealed: Buffer;
+  readonly tag: Buffer;
+}
+
+function seal(key: Buffer, plain: Buffer): Sealed {
+  const cipher = createCipheriv('aes-256-gcm', key, NONCE);
+  const sealed = cipher.update(plain);
+  cipher.final();
+  return { sealed, tag: cipher.getAuthTag() };
+}
+
+function open(key: Buffer, { sealed, tag }: Sealed): Buffer {
+  const cipher = createDecipheriv('aes-256-gcm', key, NONCE).setAuthTag(tag);
+  const plain = cipher.update(sealed);
+  cipher.final();
+  return plain;
+}

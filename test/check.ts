@@ -1,0 +1,17 @@
+// npm run check: types, lint and format, unit tests; what to run before each commit.
+import { runCheck, runTests, type StepResult } from './setup/steps.ts';
+
+/** All checks that need nothing but npm packages, at the same time. */
+export function check(): Promise<StepResult[]> {
+  return Promise.all([
+    runCheck('types', 'tsc', ['--noEmit']),
+    runCheck('lint', 'biome', ['check', '.']),
+    // By default one core is kept free, which on two cores halves the speed.
+    runTests('unit', ['--maxWorkers=2'], false),
+  ]);
+}
+
+if (import.meta.main) {
+  const results = await check();
+  process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
+}

@@ -1,0 +1,85 @@
+import type { Condemned, JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
+import type { VaultState } from '#vault/journal/state.ts';
+import { deriveEpochKeys, type Keyring, keyringOf } from '#vault/keys/epoch-keys.ts';
+import { contentName } from '#vault/store/object-names.ts';
+
+/** Entries and keys that the journal's tests are made of. */
+export const AT = '2026-11-20T19:15:03.000Z';
+
+/** A keyring of one epoch whose root key is 32 times `byte`. */
+export function keyringFrom(byte: number, epoch = 1): Keyring {
+  return keyringOf([deriveEpochKeys(Buffer.alloc(32, byte), 'test-vault', epoch)]);
+}
+
+/** A name that looks like an object's. */
+export function nameFor(what: string): string {
+  return contentName([Buffer.from(what)]);
+}
+
+export function runFor(n: number): string {
+  return `20261120-191503-${n.toString(16).padStart(6, '0')}`;
+}
+
+export const created: JournalEntry = { type: 'vault-created', vaultJson: nameFor('vault.json'), at: AT };
+
+export function started(n: number): JournalEntry {
+  return {
+    type: 'run-started',
+    run: runFor(n),
+    group: 'web',
+    disks: ['web-1/vda', 'web-1/vdb'],
+    host: 'compute-1',
+    at: AT,
+  };
+}
+
+export function abandoned(n: number): JournalEntry {
+  return { type: 'run-abandoned', run: runFor(n), reason: 'the exporter is gone', at: AT };
+}
+
+export function committed(n: number, change: Partial<PointCommitted> = {}): JournalEntry {
+  return {
+    type: 'point-committed',
+    run: runFor(n),
+    group: 'web',
+    point: pointFor(n),
+    takenAt: AT,
+    at: AT,
+    disks: [{ name: 'web-1/vda', size: 8 * 1024 ** 3, manifest: manifestFor(n) }],
+    ...change,
+  };
+}
+
+export function condemned(lists: Partial<Condemned>): JournalEntry {
+  return { type: 'condemned', packs: [], pages: [], manifests: [], points: [], at: AT, ...lists };
+}
+
+export function pointFor(n: number): string {
+  return nameFor(`point ${n}`);
+}
+
+export function manifestFor(n: number): string {
+  return nameFor(`manifest ${n}`);
+}
+
+/** One entry of every type, in an order that can be. */
+export const EVERY_TYPE: readonly JournalEntry[] = [
+  created,
+  { type: 'escrow-waived', at: AT },
+  { type: 'escrow-confirmed', recipient: 'safe in room 3', at: AT },
+  { ...started(1), process: 'compute-1:4711' } as JournalEntry,
+  committed(1),
+  started(2),
+  abandoned(2),
+  condemned({ packs: [nameFor('pack')], pages: [nameFor('page')], manifests: [manifestFor(1)], points: [pointFor(1)] }),
+];
+
+/** A state as plain values, with the order of its maps: `toEqual` alone does not see order. */
+export function plain(state: VaultState): unknown {
+  return {
+    ...state,
+    openRuns: [...state.openRuns.values()],
+    points: [...state.points.values()],
+    condemned: [...state.condemned],
+  };
+}

@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { JournalEntry } from '#vault/journal/entries.ts';
+import { objectionTo } from '#vault/journal/objections.ts';
+import { EMPTY_STATE, type PlacedEntry, startFold, type VaultState } from '#vault/journal/state.ts';
+import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
+import {
+  abandoned,
+  committed,
+  condemned,
+  created,
+  keyringFrom,
+  manifestFor,
+  nameFor,
+  plain,
+  pointFor,
+  runFor,
+  started,
+} from './histories.ts';
+
+const keyring = keyringFrom(7);
+const number = fc.integer({ min: 1, max: 12 });
+const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
+  number.map(started),
+  number.map(abandoned),
+  number.map((n) => committed(n)),
+  number.map((n) => condemned({ points: [pointFor(n)] })),
+  number.map((n) => condemned({ points: [pointFor(n)], manifests: [manifestFor(n)] })),
+  number.map((n) => condemned({ packs: [nameFor(`pack ${n}`)] })),
+);
+
+/** What of a list of wishes a journal takes. */
+function history(wishes: readonly JournalEntry[]): PlacedEntry[] {
+  const fold = startFold(EMPTY_STATE);
+  return [created, ...wishes].flatMap((entry) => {
+    if (objectionTo(fold.state, entry)) return [];
+    const position = fold.state.position + 1;
+    const placed = { position, digest: nameFor(`entry ${position}`), entry };
+    fold.add(placed);
+    return [placed];
+  });
+}
+
+function foldAll(from: VaultState, entries: readonly PlacedEntry[]): VaultState {
+  const fold = startFold(from);
+  for (const placed of entries) fold.add(placed);
+  return fold.state;
+}
+
+test('a snapshot and the entries after it fold to what all entries fold to', () => {
+  fc.assert(
+    fc.property(fc.array(wish, { maxLength: 60 }), fc.nat(), (wishes, cut) => {
+      const entries = history(wishes);
+      const at = 1 + (cut % entries.length);
+      const snapshot = foldAll(EMPTY_STATE, entries.slice(0, at));
+      const stored = encodeState(keyring.newest, snapshot);
+      const read = decodeState(keyring, at, stored, 'The snapshot');
+      expect(plain(read)).toEqual(plain(snapshot));
+      expect(plain(foldAll(read, entries.slice(at)))).toEqual(plain(foldAll(EMPTY_STATE, entries)));
+    }),
+  );
+});
+
+test('the fold is what the entries say when they are read one question at a time', () => {
+  fc.assert(
+    fc.property(fc.array(wish, { maxLength: 60 }), (wishes) => {
+      const entries = history(wishes).map(({ entry }) => entry);
+      const state = foldAll(EMPTY_STATE, history(wishes));
+      const dead = entries.flatMap((e) =>
+        e.type === 'condemned' ? [...e.packs, ...e.pages, ...e.manifests, ...e.points] : [],
+      );
+      const commits = entries.flatMap((e) => (e.type === 'point-committed' ? [e] : []));
+      const last = (n: number) =>
+        entries.findLast(
+          (e) =>
+            (e.type === 'run-started' || e.type === 'run-abandoned' || e.type === 'point-committed') &&
+            e.run === runFor(n),
+        );
+      expect(state.condemned).toEqual(new Set(dead));
+      expect([...state.points.values()].map(({ point }) => point)).toEqual(
+        commits.map(({ point }) => point).filter((point) => !dead.includes(point)),
+      );
+      for (let n = 1; n <= 12; n++) expect(state.openRuns.has(runFor(n))).toBe(last(n)?.type === 'run-started');
+    }),
+  );
+});
+
+test('whatever happens, an ended run cannot commit', () => {
+  fc.assert(
+    fc.property(fc.array(wish, { maxLength: 60 }), (wishes) => {
+      const state = foldAll(EMPTY_STATE, history(wishes));
+      for (let n = 1; n <= 12; n++) {
+        if (!state.openRuns.has(runFor(n))) expect(objectionTo(state, committed(n))?.code).toBe('run-ended');
+      }
+    }),
+  );
+});

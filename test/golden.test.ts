@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { segmentId } from '#vault/dedupe/segment-id.ts';
+import { readEscrowCode } from '#vault/keys/escrow-code.ts';
+import { keyFileProvider } from '#vault/keys/key-provider.ts';
+import { openPart, openSummary } from '#vault/staging/open-part.ts';
+import { openFileStore } from '#vault/store/file-store.ts';
+import { openVault, type Vault } from '#vault/vault.ts';
+import { SEGMENT_SIZE } from '#vault/words.ts';
+import { restored } from './model/world.ts';
+
+/** The bytes of format version 1, as they were first written: every Ekko must read them for ever. Made by test/golden/make-vault.ts. */
+const GOLDEN = join(import.meta.dirname, 'golden/v1');
+
+interface Expected {
+  readonly vault: string;
+  readonly points: Readonly<Record<string, { readonly sha256: string; readonly diskSize: number }>>;
+  readonly abandoned: string;
+  readonly zeroSegmentId: string;
+  readonly runToken: string;
+}
+
+let folder: string;
+let vault: Vault;
+let expected: Expected;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ekko-golden-'));
+  await copyFile(join(GOLDEN, 'key'), join(folder, 'key'));
+  // Version control keeps no such rights, and a key file that others can read is refused.
+  await chmod(join(folder, 'key'), 0o600);
+  await cp(join(GOLDEN, 'vault'), join(folder, 'vault'), { recursive: true });
+  expected = JSON.parse(await readFile(join(GOLDEN, 'expected.json'), 'utf8')) as Expected;
+  vault = await openVault(openFileStore(join(folder, 'vault')), keyFileProvider(join(folder, 'key')));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+test('the vault opens, and its keys derive to what they were', () => {
+  expect(vault.id).toBe(expected.vault);
+  expect(segmentId(vault.keyring.newest, Buffer.alloc(SEGMENT_SIZE)).toString('hex')).toBe(expected.zeroSegmentId);
+  expect(vault.keyring.newest.runToken(expected.abandoned, 0).toString('hex')).toBe(expected.runToken);
+});
+
+test('the journal folds to two points, no open run and a waived escrow', () => {
+  const state = vault.journal.state();
+  expect([...state.points.keys()]).toEqual(Object.keys(expected.points));
+  expect(state.openRuns.size).toBe(0);
+  expect(state.escrow).toBe('waived');
+});
+
+test('both points restore to the images they were taken of', async () => {
+  for (const [run, { sha256, diskSize }] of Object.entries(expected.points)) {
+    const image = await restored(vault, run);
+    expect(image.length).toBe(diskSize);
+    expect(createHash('sha256').update(image).digest('hex')).toBe(sha256);
+  }
+});
+
+test('a staged part and its summary open', async () => {
+  const summary = await openSummary(vault, expected.abandoned, 0);
+  expect(summary).toMatchObject({ disk: 'disk', parts: 1, fullReason: 'asked-for' });
+  const part = await openPart(vault, { run: expected.abandoned, disk: 0, part: 0 });
+  const data = part.header.runs.filter(({ kind }) => kind === 0);
+  const chunks = await Array.fromAsync(part.chunks());
+  const carried = data.reduce((sum, { count }) => sum + count, 0);
+  expect(chunks.reduce((sum, chunk) => sum + chunk.length, 0)).toBe(carried * SEGMENT_SIZE);
+  const at = data.findIndex(({ first, count }) => first <= 7 && first + count > 7);
+  expect(at).toBeGreaterThanOrEqual(0);
+});
+
+test('the escrow code opens the vault without the key file', async () => {
+  const code = await readFile(join(GOLDEN, 'escrow-code.txt'), 'utf8');
+  const provider = { origin: 'escrow code', identity: async () => readEscrowCode(code) };
+  const again = await openVault(vault.store, provider);
+  expect(again.id).toBe(expected.vault);
+});

@@ -1,0 +1,89 @@
+import type { RestorePoint } from '#vault/format/point.ts';
+import { newIdentity } from '#vault/keys/identity.ts';
+import { readManifest } from '#vault/records.ts';
+import { openDiskReader } from '#vault/restore/read-disk.ts';
+import { openMemoryStore } from '#vault/store/memory-store.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+import { createVault, openVault, type Vault } from '#vault/vault.ts';
+import { segmentsOf } from '#vault/words.ts';
+import { runBackup } from '../../functions/command-line/run-backup.ts';
+import { type Fault, type FaultyStore, openFaultyStore } from '../faulty-store.ts';
+import { type Delivery, openInlineHost, PROMPT } from './inline-host.ts';
+import { type ModelGuest, newModelGuest } from './model-guest.ts';
+
+export interface BackupOptions {
+  readonly faults?: readonly Fault[];
+  readonly delivery?: Delivery;
+  readonly audit?: boolean;
+  readonly partSegments?: number;
+}
+
+/** One vault in memory and a guest that is backed up to it. Each backup is a process of its own, which may die. */
+export interface World {
+  readonly memory: ObjectStore;
+  readonly guest: ModelGuest;
+  backup(options?: BackupOptions): Promise<RestorePoint>;
+  open(): Promise<Vault>;
+  /** Store writes of the last backup. */
+  writes(): number;
+}
+
+const QUIET = { planned: () => undefined, read: () => undefined, staged: () => undefined, distrusted: () => undefined };
+
+export async function newWorld(segments: number, missing = 0): Promise<World> {
+  const { identity } = newIdentity();
+  const provider = { origin: 'test', identity: async () => identity };
+  const memory = openMemoryStore();
+  const recipients = [{ kind: 'key-file', publicKey: identity.publicKey }] as const;
+  await createVault(memory, { recipients, noEscrow: true, now: new Date() });
+  let store: FaultyStore | undefined;
+  const guest = newModelGuest({ name: 'disk', segments, missing, dead: () => store?.crashed() ?? false });
+  return {
+    memory,
+    guest,
+    writes: () => store?.calls('write') ?? 0,
+    open: () => openVault(memory, provider),
+    async backup({ faults = [], delivery = PROMPT, audit = false, partSegments = 5 } = {}) {
+      store = openFaultyStore(memory, faults);
+      const vault = await openVault(store, provider);
+      return runBackup({
+        vault,
+        host: openInlineHost(vault, delivery),
+        source: guest,
+        group: 'default',
+        quiesce: 'never',
+        readAll: undefined,
+        auditShare: audit ? 1 : 0,
+        bandwidth: undefined,
+        partSegments,
+        partsWaiting: 3,
+        watch: QUIET,
+      });
+    },
+  };
+}
+
+/** The disk of a restore point as a restore would write it. */
+export async function restored(vault: Vault, run: string): Promise<Buffer> {
+  const disk = (await vault.journal.refresh()).points.get(run)?.disks[0];
+  if (disk === undefined) throw new Error(`There is no restore point ${run}.`);
+  const image = Buffer.alloc(disk.size, 0xff);
+  const reader = openDiskReader(vault, { bestEffort: false });
+  const manifest = await readManifest(vault, disk.manifest);
+  for await (const piece of reader.read(manifest, { first: 0, count: segmentsOf(disk.size) })) {
+    if (piece.kind === 'data') piece.bytes.copy(image, piece.offset);
+    else image.fill(0, piece.offset, piece.offset + piece.length);
+  }
+  return image;
+}
+
+/** Throws unless every committed point restores to what the guest's disk was at its moment. Returns how many there are. */
+export async function checkAllPoints(world: World): Promise<number> {
+  const vault = await world.open();
+  const { points } = vault.journal.state();
+  for (const run of points.keys()) {
+    const image = await restored(vault, run);
+    if (!world.guest.moments.get(run)?.equals(image)) throw new Error(`Restore point ${run} is not what the disk was.`);
+  }
+  return points.size;
+}
