@@ -15,6 +15,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
+          globalSetup: ['test/cloud/stop-services.ts'],
           // Emulated guests are slow, and slower yet with a neighbour.
           testTimeout: 180_000,
           hookTimeout: 180_000,

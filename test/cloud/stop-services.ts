@@ -1,0 +1,11 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stopServices } from './service.ts';
+
+/** Vitest's global set-up: gives the run a folder for its servers, and ends them all when the run ends. */
+export default async function setUp(): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'ekko-services-'));
+  process.env['EKKO_TEST_SERVICES'] = folder;
+  return () => stopServices(folder);
+}
