@@ -15,6 +15,7 @@
  * | `run-ended` | the run has been abandoned or committed already |
  * | `run-incomplete` | parts or receipts are missing |
  * | `condemned` | what the commit would make live has been condemned |
+ * | `held` | a restore point that a hold keeps |
  * | `part-refused` | a staged part that lies, or is not sealed to this vault and run |
  * | `audit-failed` | segments that a bitmap calls clean have changed: it cannot be built upon |
  * | `point-unknown` | no restore point of that name |
@@ -37,6 +38,7 @@ export type ErrorCode =
   | 'run-ended'
   | 'run-incomplete'
   | 'condemned'
+  | 'held'
   | 'part-refused'
   | 'audit-failed'
   | 'point-unknown'

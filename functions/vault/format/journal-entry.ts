@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
-import { checkEntry, type JournalEntry } from '../journal/entries.ts';
+import { checkEntry } from '../journal/check-entry.ts';
+import type { JournalEntry } from '../journal/entries.ts';
 import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
 import { checkName, journalKey } from '../store/object-names.ts';
 import { ByteReader, parseJson, u64Bytes } from './bytes.ts';

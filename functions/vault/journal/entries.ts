@@ -1,19 +1,3 @@
-import { EkkoError } from '../errors.ts';
-import { LARGEST_DISK } from '../words.ts';
-import {
-  type Check,
-  type FieldReader,
-  integer,
-  label,
-  listOf,
-  name,
-  optional,
-  readFields,
-  runId,
-  text,
-  time,
-} from './fields.ts';
-
 /**
  * What the journal can say. `at` and `takenAt` are ISO times for people; nothing is ever decided by them.
  * Names are those of content-named objects (SHA-256 in hex). Adding a type or a field makes older versions refuse the journal.
@@ -25,7 +9,15 @@ export type JournalEntry =
   | RunStarted
   | RunAbandoned
   | PointCommitted
-  | Condemned;
+  | PointsExpired
+  | PointsUndeleted
+  | HoldPlaced
+  | HoldReleased
+  | RetentionSet
+  | PacksMoved
+  | Condemned
+  | VaultVerified
+  | ObjectsRepaired;
 
 /** The first entry of every journal. */
 export interface VaultCreated {
@@ -77,6 +69,14 @@ export interface PointCommitted {
   readonly takenAt: string;
   readonly at: string;
   readonly disks: readonly CommittedDisk[];
+  /** The restore point of another vault that this one is a copy of. */
+  readonly copyOf?: CopiedPoint;
+}
+
+export interface CopiedPoint {
+  /** Id of the vault. */
+  readonly vault: string;
+  readonly run: string;
 }
 
 export interface CommittedDisk {
@@ -86,20 +86,125 @@ export interface CommittedDisk {
   readonly manifest: string;
 }
 
-/** Names that no later entry may make live again: they may be gone from the store. */
+/** The points are deleted, but nothing of them is gone: until they are condemned, `points-undeleted` brings them back. */
+export interface PointsExpired {
+  readonly type: 'points-expired';
+  /** By run. */
+  readonly points: readonly string[];
+  /** Which rule or person wanted it. */
+  readonly reason: string;
+  readonly at: string;
+}
+
+export interface PointsUndeleted {
+  readonly type: 'points-undeleted';
+  /** By run. */
+  readonly points: readonly string[];
+  readonly at: string;
+}
+
+/**
+ * Keeps points. A `legal` hold: they cannot expire until it is released. A `read` hold: somebody reads them, and they cannot be
+ * condemned, though they may expire; a reader that died leaves it behind, for `hold-released` by whoever sees that.
+ */
+export interface HoldPlaced {
+  readonly type: 'hold-placed';
+  /** A name for the hold, unique among those that stand. */
+  readonly hold: string;
+  readonly kind: 'legal' | 'read';
+  /** By run. */
+  readonly points: readonly string[];
+  readonly reason: string;
+  /** Where and by which process it was placed. */
+  readonly host: string;
+  readonly process?: string;
+  readonly at: string;
+}
+
+export interface HoldReleased {
+  readonly type: 'hold-released';
+  readonly hold: string;
+  readonly at: string;
+}
+
+/** Which points of a group are kept; without a group, of every group that has no policy of its own. */
+export interface RetentionSet {
+  readonly type: 'retention-set';
+  readonly group?: string;
+  readonly policy: RetentionPolicy;
+  /** Somebody saw what it deletes and agreed: it need not wait. */
+  readonly confirmed: boolean;
+  readonly at: string;
+}
+
+/**
+ * How many of the newest points, and of the newest points of as many hours, days, … *that have points*, are kept; and all
+ * that were taken within so many hours of the newest one. A point that any rule keeps is kept.
+ */
+export interface RetentionPolicy {
+  readonly last?: number;
+  readonly hourly?: number;
+  readonly daily?: number;
+  readonly weekly?: number;
+  readonly monthly?: number;
+  readonly yearly?: number;
+  readonly withinHours?: number;
+  /** IANA name, such as `Europe/Berlin`: where days begin. */
+  readonly timeZone: string;
+}
+
+/** Segments that are still needed were copied out of sparse packs. From here on readers find them where the move says. */
+export interface PacksMoved {
+  readonly type: 'packs-moved';
+  /** Name of the record in `moves/` that tells for each segment where it lies now. */
+  readonly move: string;
+  /** The packs that it empties. */
+  readonly packs: readonly string[];
+  readonly at: string;
+}
+
+/**
+ * Names that no later entry may make live again: they may be gone from the store. Points must have expired. A page is condemned
+ * no later than the packs and moves that it needs, a manifest no later than its pages, a point no later than its manifests.
+ */
 export interface Condemned {
   readonly type: 'condemned';
   readonly packs: readonly string[];
   readonly pages: readonly string[];
   readonly manifests: readonly string[];
   readonly points: readonly string[];
+  readonly moves: readonly string[];
+  readonly at: string;
+}
+
+/** Objects were read and judged. Every content-named object belongs to the shard that the first byte of its name says. */
+export interface VaultVerified {
+  readonly type: 'vault-verified';
+  /** 0-255, ascending: shards of which every object was looked at. */
+  readonly shards: readonly number[];
+  /** With the key: every segment that a point needs was opened and compared with its id. */
+  readonly keyed: boolean;
+  readonly objects: number;
+  readonly bytes: number;
+  /** Names of objects that are missing or not what they should be. Nothing is deduped against them. */
+  readonly damaged: readonly string[];
+  readonly at: string;
+}
+
+/** Objects that were damaged are whole again. */
+export interface ObjectsRepaired {
+  readonly type: 'objects-repaired';
+  readonly objects: readonly string[];
   readonly at: string;
 }
 
 export const MOST_DISKS = 1024;
-/** Names in all lists of one `condemned` entry: so many surely fit into `LARGEST_ENTRY`. */
-export const MOST_CONDEMNED = 15_000;
-const LONGEST_REASON = 1000;
+/** Names in all lists of one entry: so many surely fit into `LARGEST_ENTRY`. */
+export const MOST_NAMES = 15_000;
+/** UTF-16 units. */
+export const LONGEST_REASON = 1000;
+/** Shards of a vault, by the first byte of a name. */
+export const SHARDS = 256;
 
 /** Makes any text, such as an error's message, fit the `reason` of an entry. */
 export function reasonFrom(message: string): string {
@@ -108,89 +213,4 @@ export function reasonFrom(message: string): string {
     .replace(/\p{Cc}+/gu, ' ')
     .trim();
   return line.slice(0, LONGEST_REASON).toWellFormed() || 'unknown';
-}
-
-/** The entry in a JSON value, with its own fields only. Throws `bad-format` naming `origin`. */
-export function checkEntry(value: unknown, origin: string): JournalEntry {
-  return readFields(value, origin, (field) => {
-    const type = field('type', text(64));
-    if (isKnown(type)) return READERS[type](field);
-    throw new EkkoError(
-      'bad-format',
-      `${origin} is a ${JSON.stringify(type)} entry, which this Ekko does not know: a newer one wrote it. Update this one.`,
-    );
-  });
-}
-
-const disk: Check<CommittedDisk> = (value, what) =>
-  readFields(value, what, (field) => ({
-    name: field('name', label),
-    size: field('size', integer(LARGEST_DISK)),
-    manifest: field('manifest', name),
-  }));
-
-/** What `run-started` says of a run, beside its type. */
-export function readStartedRun(field: FieldReader): Omit<RunStarted, 'type'> {
-  const process = field('process', optional(label));
-  return {
-    run: field('run', runId),
-    group: field('group', label),
-    disks: field('disks', listOf(label, MOST_DISKS)),
-    host: field('host', label),
-    ...(process === undefined ? {} : { process }),
-    at: field('at', time),
-  };
-}
-
-/** What `point-committed` says of a point, beside its type. */
-export function readCommittedPoint(field: FieldReader): Omit<PointCommitted, 'type'> {
-  return {
-    run: field('run', runId),
-    group: field('group', label),
-    point: field('point', name),
-    takenAt: field('takenAt', time),
-    at: field('at', time),
-    disks: field('disks', listOf(disk, MOST_DISKS)),
-  };
-}
-
-const names = listOf(name, MOST_CONDEMNED);
-
-function readCondemned(field: FieldReader): Condemned {
-  const lists = {
-    packs: field('packs', names),
-    pages: field('pages', names),
-    manifests: field('manifests', names),
-    points: field('points', names),
-  };
-  const count = Object.values(lists).flat().length;
-  if (count <= MOST_CONDEMNED) return { type: 'condemned', ...lists, at: field('at', time) };
-  throw new EkkoError('bad-format', `A condemned entry lists ${count} names, at most ${MOST_CONDEMNED} are allowed.`);
-}
-
-const READERS = {
-  'vault-created': (field) => ({
-    type: 'vault-created',
-    vaultJson: field('vaultJson', name),
-    at: field('at', time),
-  }),
-  'escrow-waived': (field) => ({ type: 'escrow-waived', at: field('at', time) }),
-  'escrow-confirmed': (field) => ({
-    type: 'escrow-confirmed',
-    recipient: field('recipient', label),
-    at: field('at', time),
-  }),
-  'run-started': (field) => ({ type: 'run-started', ...readStartedRun(field) }),
-  'run-abandoned': (field) => ({
-    type: 'run-abandoned',
-    run: field('run', runId),
-    reason: field('reason', text(LONGEST_REASON)),
-    at: field('at', time),
-  }),
-  'point-committed': (field) => ({ type: 'point-committed', ...readCommittedPoint(field) }),
-  condemned: readCondemned,
-} satisfies { [T in JournalEntry['type']]: (field: FieldReader) => Extract<JournalEntry, { type: T }> };
-
-function isKnown(type: string): type is JournalEntry['type'] {
-  return Object.hasOwn(READERS, type);
 }

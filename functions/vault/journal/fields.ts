@@ -58,6 +58,17 @@ export const runId: Check<string> = (value, what) => {
   }
 };
 
+/** The id of a vault: 32 lower-case hex digits. */
+export const vaultId: Check<string> = (value, what) => {
+  if (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)) return value;
+  throw refuse(what, 'is not the id of a vault');
+};
+
+export const yesOrNo: Check<boolean> = (value, what) => {
+  if (typeof value === 'boolean') return value;
+  throw refuse(what, 'is neither true nor false');
+};
+
 /** An integer of 0 to `most`. */
 export function integer(most: number): Check<number> {
   return (value, what) => {

@@ -4,9 +4,30 @@ import { LARGEST_RECORD, openRecord, RecordKind, type RecordPlace, sealRecord } 
 import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
 import { Folder, stateKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { readCommittedPoint, readStartedRun } from './entries.ts';
-import { type Check, type FieldReader, integer, listOf, name, oneOf, readFields } from './fields.ts';
-import type { VaultState } from './state.ts';
+import { readCommittedPoint, readPlacedHold, readStartedRun, retentionPolicy } from './check-entry.ts';
+import { LONGEST_REASON, SHARDS } from './entries.ts';
+import {
+  type Check,
+  type FieldReader,
+  integer,
+  label,
+  listOf,
+  name,
+  oneOf,
+  optional,
+  readFields,
+  text,
+  time,
+  yesOrNo,
+} from './fields.ts';
+import {
+  ANY_GROUP,
+  type CommittedPoint,
+  type ExpiredPoint,
+  type SetRetention,
+  type VaultState,
+  type VerifiedShard,
+} from './state.ts';
 
 /**
  * State snapshots: the fold as it was at a position, so that opening a vault need not read its whole journal.
@@ -44,7 +65,13 @@ export function encodeState(keys: EpochKeys, state: VaultState): Buffer {
       ...state,
       openRuns: [...state.openRuns.values()],
       points: [...state.points.values()],
-      condemned: Buffer.from([...state.condemned].join(''), 'hex').toString('base64'),
+      expired: [...state.expired.values()],
+      holds: [...state.holds.values()],
+      retention: [...state.retention].map(([group, set]) => ({ group, ...set })),
+      moved: [...packsByMove(state)].map(([move, packs]) => ({ move, packs: packed(packs) })),
+      condemned: packed([...state.condemned]),
+      verified: [...state.verified].map(([shard, when]) => ({ shard, ...when })),
+      damaged: packed([...state.damaged]),
     }),
   );
   if (plain.length <= LARGEST_RECORD) return sealRecord(keys, placeAt(state.position), plain);
@@ -63,9 +90,50 @@ export function decodeState(keyring: Keyring, position: number, bytes: Uint8Arra
     vaultJson: field('vaultJson', name),
     escrow: field('escrow', oneOf('missing', 'waived', 'confirmed')),
     openRuns: new Map(field('openRuns', all(readStartedRun)).map((run) => [run.run, run])),
-    points: new Map(field('points', all(readCommittedPoint)).map((point) => [point.run, point])),
+    points: new Map(field('points', all(readPoint)).map((point) => [point.run, point])),
+    expired: new Map(field('expired', all(readExpiredPoint)).map((point) => [point.run, point])),
+    holds: new Map(field('holds', all(readPlacedHold)).map((hold) => [hold.hold, hold])),
+    retention: new Map(field('retention', all(readRetention))),
+    moved: new Map(field('moved', all(readMoved)).flat()),
     condemned: new Set(field('condemned', packedNames)),
+    verified: new Map(field('verified', all(readVerified))),
+    damaged: new Set(field('damaged', packedNames)),
   }));
+}
+
+function readPoint(field: FieldReader): CommittedPoint {
+  return { ...readCommittedPoint(field), position: field('position', integer(Number.MAX_SAFE_INTEGER)) };
+}
+
+function readExpiredPoint(field: FieldReader): ExpiredPoint {
+  const expiredAt = field('expiredAt', time);
+  return { ...readPoint(field), expiredAt, expiredBecause: field('expiredBecause', text(LONGEST_REASON)) };
+}
+
+function readRetention(field: FieldReader): [string, SetRetention] {
+  const previous = field('previous', optional(retentionPolicy));
+  const set = {
+    policy: field('policy', retentionPolicy),
+    confirmed: field('confirmed', yesOrNo),
+    at: field('at', time),
+    ...(previous === undefined ? {} : { previous }),
+  };
+  return [field('group', groupOrAny), set];
+}
+
+const groupOrAny: Check<string> = (value, what) => (value === ANY_GROUP ? ANY_GROUP : label(value, what));
+
+function readMoved(field: FieldReader): [string, string][] {
+  const move = field('move', name);
+  return field('packs', packedNames).map((pack) => [pack, move]);
+}
+
+function readVerified(field: FieldReader): [number, VerifiedShard] {
+  const [at, keyed] = [field('at', time), field('keyed', yesOrNo)];
+  return [
+    field('shard', integer(SHARDS - 1)),
+    { at, keyed, position: field('position', integer(Number.MAX_SAFE_INTEGER)) },
+  ];
 }
 
 async function readSnapshot(store: ObjectStore, keyring: Keyring, position: number): Promise<VaultState | undefined> {
@@ -105,6 +173,20 @@ function exactly(expected: number): Check<number> {
 
 function all<T>(read: (field: FieldReader) => T): Check<readonly T[]> {
   return listOf((value, what) => readFields(value, what, read), Number.POSITIVE_INFINITY);
+}
+
+function packsByMove({ moved }: VaultState): Map<string, string[]> {
+  const byMove = new Map<string, string[]>();
+  for (const [pack, move] of moved) {
+    const packs = byMove.get(move);
+    if (packs === undefined) byMove.set(move, [pack]);
+    else packs.push(pack);
+  }
+  return byMove;
+}
+
+function packed(names: readonly string[]): string {
+  return Buffer.from(names.join(''), 'hex').toString('base64');
 }
 
 /** Names as one base64 string of 32 bytes each: a vault may have condemned a million. */

@@ -1,6 +1,15 @@
 import { EkkoError } from '../errors.ts';
 import { NO_DIGEST } from '../format/journal-entry.ts';
-import type { Condemned, JournalEntry, PointCommitted, RunStarted } from './entries.ts';
+import type {
+  Condemned,
+  HoldPlaced,
+  JournalEntry,
+  PointCommitted,
+  RetentionPolicy,
+  RetentionSet,
+  RunStarted,
+  VaultVerified,
+} from './entries.ts';
 import { objectionTo } from './objections.ts';
 
 /**
@@ -18,15 +27,44 @@ export interface VaultState {
   readonly escrow: EscrowState;
   /** By run, in the order in which they started. */
   readonly openRuns: ReadonlyMap<string, OpenRun>;
-  /** By run, in commit order; condemned points are gone. */
+  /** By run, in commit order; expired points are gone. */
   readonly points: ReadonlyMap<string, CommittedPoint>;
-  /** Names of packs, pages, manifests and points that nothing may make live again. */
+  /** By run, in the order in which they expired: deleted points of which everything is still there; condemned ones are gone. */
+  readonly expired: ReadonlyMap<string, ExpiredPoint>;
+  /** By the hold's name. */
+  readonly holds: ReadonlyMap<string, Hold>;
+  /** By group; the policy of all other groups is that of the group ``. */
+  readonly retention: ReadonlyMap<string, SetRetention>;
+  /** Packs that were emptied, by name, to the move that tells where their segments lie now. Condemned moves are gone. */
+  readonly moved: ReadonlyMap<string, string>;
+  /** Names of packs, pages, manifests, points and moves that nothing may make live again. */
   readonly condemned: ReadonlySet<string>;
+  /** By shard (0-255): when all objects of it were last looked at. */
+  readonly verified: ReadonlyMap<number, VerifiedShard>;
+  /** Names of objects that a verification found damaged or missing, and nothing has repaired or condemned since. */
+  readonly damaged: ReadonlySet<string>;
 }
 
 export type EscrowState = 'missing' | 'waived' | 'confirmed';
 export type OpenRun = Omit<RunStarted, 'type'>;
-export type CommittedPoint = Omit<PointCommitted, 'type'>;
+export type CommittedPoint = Omit<PointCommitted, 'type'> & {
+  /** Of its entry. */
+  readonly position: number;
+};
+export interface ExpiredPoint extends CommittedPoint {
+  readonly expiredAt: string;
+  readonly expiredBecause: string;
+}
+export type Hold = Omit<HoldPlaced, 'type'>;
+/** The policy that was set last, and what it replaced. */
+export type SetRetention = Pick<RetentionSet, 'policy' | 'confirmed' | 'at'> & {
+  readonly previous?: RetentionPolicy;
+};
+/** `keyed`: the last verification that had the key; `position` is that of its entry. */
+export type VerifiedShard = Pick<VaultVerified, 'at' | 'keyed'> & { readonly position: number };
+
+/** The group that stands for all that have no retention policy of their own. */
+export const ANY_GROUP = '';
 
 export const EMPTY_STATE: VaultState = {
   position: 0,
@@ -35,7 +73,13 @@ export const EMPTY_STATE: VaultState = {
   escrow: 'missing',
   openRuns: new Map(),
   points: new Map(),
+  expired: new Map(),
+  holds: new Map(),
+  retention: new Map(),
+  moved: new Map(),
   condemned: new Set(),
+  verified: new Map(),
+  damaged: new Set(),
 };
 
 /** An entry, where it stands, and the SHA-256 (hex) of its stored bytes. */
@@ -59,7 +103,13 @@ export function startFold(from: VaultState): Fold {
     ...from,
     openRuns: new Map(from.openRuns),
     points: new Map(from.points),
+    expired: new Map(from.expired),
+    holds: new Map(from.holds),
+    retention: new Map(from.retention),
+    moved: new Map(from.moved),
     condemned: new Set(from.condemned),
+    verified: new Map(from.verified),
+    damaged: new Set(from.damaged),
   };
   return { state: draft, add: (placed) => addTo(draft, placed) };
 }
@@ -77,20 +127,26 @@ interface Draft extends VaultState {
   vaultJson: string | undefined;
   escrow: EscrowState;
   readonly openRuns: Map<string, OpenRun>;
-  readonly points: Map<string, CommittedPoint>;
+  points: Map<string, CommittedPoint>;
+  readonly expired: Map<string, ExpiredPoint>;
+  readonly holds: Map<string, Hold>;
+  readonly retention: Map<string, SetRetention>;
+  readonly moved: Map<string, string>;
   readonly condemned: Set<string>;
+  readonly verified: Map<number, VerifiedShard>;
+  readonly damaged: Set<string>;
 }
 
 function addTo(draft: Draft, { position, digest, entry }: PlacedEntry): void {
   if (position !== draft.position + 1) throw broken(position, `follows entry ${draft.position}`);
   const objection = objectionTo(draft, entry);
   if (objection) throw broken(position, objection.found);
-  change(draft, entry);
+  change(draft, entry, position);
   draft.position = position;
   draft.digest = digest;
 }
 
-function change(draft: Draft, entry: JournalEntry): void {
+function change(draft: Draft, entry: JournalEntry, position: number): void {
   switch (entry.type) {
     case 'vault-created':
       draft.vaultJson = entry.vaultJson;
@@ -109,20 +165,79 @@ function change(draft: Draft, entry: JournalEntry): void {
       return;
     case 'point-committed':
       draft.openRuns.delete(entry.run);
-      draft.points.set(entry.run, withoutType(entry));
+      draft.points.set(entry.run, { ...withoutType(entry), position });
+      return;
+    case 'points-expired':
+      for (const run of entry.points) expire(draft, run, entry);
+      return;
+    case 'points-undeleted':
+      undelete(draft, entry.points);
+      return;
+    case 'hold-placed':
+      draft.holds.set(entry.hold, withoutType(entry));
+      return;
+    case 'hold-released':
+      draft.holds.delete(entry.hold);
+      return;
+    case 'retention-set':
+      setRetention(draft, entry);
+      return;
+    case 'packs-moved':
+      for (const pack of entry.packs) draft.moved.set(pack, entry.move);
       return;
     case 'condemned':
       condemn(draft, entry);
+      return;
+    case 'vault-verified':
+      verify(draft, entry, position);
+      return;
+    case 'objects-repaired':
+      for (const name of entry.objects) draft.damaged.delete(name);
   }
 }
 
-function condemn(draft: Draft, entry: Condemned): void {
-  for (const list of [entry.packs, entry.pages, entry.manifests, entry.points]) {
-    for (const name of list) draft.condemned.add(name);
+function expire(draft: Draft, run: string, { at, reason }: { readonly at: string; readonly reason: string }): void {
+  const point = draft.points.get(run);
+  if (point === undefined) return;
+  draft.points.delete(run);
+  draft.expired.set(run, { ...point, expiredAt: at, expiredBecause: reason });
+}
+
+/** Points come back to where they were in commit order: the newest is the newest again. */
+function undelete(draft: Draft, runs: readonly string[]): void {
+  const all = [...draft.points.values()];
+  for (const run of runs) {
+    const expired = draft.expired.get(run);
+    if (expired === undefined) continue;
+    const { expiredAt: _, expiredBecause: __, ...point } = expired;
+    draft.expired.delete(run);
+    all.push(point);
   }
-  if (entry.points.length === 0) return;
+  all.sort((a, b) => a.position - b.position);
+  draft.points = new Map(all.map((point) => [point.run, point]));
+}
+
+function setRetention(draft: Draft, { group = ANY_GROUP, policy, confirmed, at }: RetentionSet): void {
+  const previous = draft.retention.get(group)?.policy;
+  draft.retention.set(group, { policy, confirmed, at, ...(previous === undefined ? {} : { previous }) });
+}
+
+function condemn(draft: Draft, entry: Condemned): void {
+  for (const list of [entry.packs, entry.pages, entry.manifests, entry.points, entry.moves]) {
+    for (const name of list) {
+      draft.condemned.add(name);
+      draft.damaged.delete(name);
+    }
+  }
   const gone = new Set(entry.points);
-  for (const [run, { point }] of draft.points) if (gone.has(point)) draft.points.delete(run);
+  if (gone.size > 0) for (const [run, { point }] of draft.expired) if (gone.has(point)) draft.expired.delete(run);
+  const ended = new Set(entry.moves);
+  if (ended.size > 0) for (const [pack, move] of draft.moved) if (ended.has(move)) draft.moved.delete(pack);
+}
+
+function verify(draft: Draft, { shards, keyed, at, damaged }: VaultVerified, position: number): void {
+  for (const shard of shards) draft.verified.set(shard, { at, keyed, position });
+  for (const name of damaged) draft.damaged.add(name);
 }
 
 function withoutType<T extends { readonly type: string }>({ type: _, ...rest }: T): Omit<T, 'type'> {

@@ -14,10 +14,11 @@ export const Folder = {
   pages: 'pages/',
   manifests: 'manifests/',
   points: 'points/',
+  moves: 'moves/',
 } as const;
 
 /** Folders whose objects are named by the SHA-256 of their bytes. */
-export const CONTENT_NAMED = [Folder.packs, Folder.pages, Folder.manifests, Folder.points] as const;
+export const CONTENT_NAMED = [Folder.packs, Folder.pages, Folder.manifests, Folder.points, Folder.moves] as const;
 export type ContentFolder = (typeof CONTENT_NAMED)[number];
 
 /** `packs/3f/3f…`: two digits of fan-out keep every folder of a file system small. */

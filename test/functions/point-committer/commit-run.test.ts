@@ -112,12 +112,14 @@ test('a condemned pack is never deduped against', async () => {
   ];
   const { point, disks } = vault.journal.state().points.get(first) ?? { point: '', disks: [] };
   const manifests = disks.map(({ manifest }) => manifest);
+  await expire(first);
   await vault.journal.append(() => ({
     type: 'condemned',
     packs,
     pages: [],
     manifests,
     points: [point],
+    moves: [],
     at: NOW.toISOString(),
   }));
   const again = await exported({ disk: 'other' });
@@ -133,12 +135,14 @@ test('a commit whose packs were condemned after they were deduped against is ref
   const state = vault.journal.state();
   const committed = state.points.get(first);
   const packs = (await extentsOf(first)).flatMap(({ pack }) => (pack === undefined ? [] : [packName(pack)]));
+  await expire(first);
   await vault.journal.append(() => ({
     type: 'condemned',
     packs: [...new Set(packs)],
     pages: [],
     manifests: committed?.disks.map(({ manifest }) => manifest) ?? [],
     points: [committed?.point ?? ''],
+    moves: [],
     at: NOW.toISOString(),
   }));
   const before = vault.journal.state().position;
@@ -147,6 +151,10 @@ test('a commit whose packs were condemned after they were deduped against is ref
   await expect(commitRun(vault, late, NOW)).rejects.toMatchObject({ code: 'condemned' });
   expect(vault.journal.state().position).toBe(before);
 });
+
+async function expire(run: string): Promise<void> {
+  await vault.journal.append(() => ({ type: 'points-expired', points: [run], reason: 'test', at: NOW.toISOString() }));
+}
 
 async function receiptPacks(run: string): Promise<string[]> {
   const { decodeReceipt } = await import('#vault/format/receipt.ts');

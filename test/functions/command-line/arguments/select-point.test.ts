@@ -18,6 +18,7 @@ const point = (run: string, ...disks: string[]): CommittedPoint => ({
   takenAt: '2026-11-20T19:15:03.000Z',
   at: '2026-11-20T19:15:03.000Z',
   disks: disks.map((name) => ({ name, size: 1, manifest: '0'.repeat(64) })),
+  position: 1,
 });
 
 const state: VaultState = {

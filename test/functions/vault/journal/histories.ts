@@ -1,4 +1,4 @@
-import type { Condemned, JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
+import type { Condemned, HoldPlaced, JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
 import type { VaultState } from '#vault/journal/state.ts';
 import { deriveEpochKeys, type Keyring, keyringOf } from '#vault/keys/epoch-keys.ts';
 import { contentName } from '#vault/store/object-names.ts';
@@ -51,7 +51,31 @@ export function committed(n: number, change: Partial<PointCommitted> = {}): Jour
 }
 
 export function condemned(lists: Partial<Condemned>): JournalEntry {
-  return { type: 'condemned', packs: [], pages: [], manifests: [], points: [], at: AT, ...lists };
+  return { type: 'condemned', packs: [], pages: [], manifests: [], points: [], moves: [], at: AT, ...lists };
+}
+
+export function expired(...points: number[]): JournalEntry {
+  return { type: 'points-expired', points: points.map(runFor), reason: 'keeps 2 daily', at: AT };
+}
+
+export function undeleted(...points: number[]): JournalEntry {
+  return { type: 'points-undeleted', points: points.map(runFor), at: AT };
+}
+
+export function held(n: number, kind: HoldPlaced['kind'] = 'legal'): JournalEntry {
+  return { type: 'hold-placed', hold: `case ${n}`, kind, points: [runFor(n)], reason: 'audit', host: 'desk', at: AT };
+}
+
+export function released(n: number): JournalEntry {
+  return { type: 'hold-released', hold: `case ${n}`, at: AT };
+}
+
+export function moved(n: number): JournalEntry {
+  return { type: 'packs-moved', move: nameFor(`move ${n}`), packs: [nameFor(`sparse ${n}`)], at: AT };
+}
+
+export function verified(shards: readonly number[], damaged: readonly string[] = []): JournalEntry {
+  return { type: 'vault-verified', shards, keyed: true, objects: 10, bytes: 1000, damaged, at: AT };
 }
 
 export function pointFor(n: number): string {
@@ -68,10 +92,41 @@ export const EVERY_TYPE: readonly JournalEntry[] = [
   { type: 'escrow-waived', at: AT },
   { type: 'escrow-confirmed', recipient: 'safe in room 3', at: AT },
   { ...started(1), process: 'compute-1:4711' } as JournalEntry,
-  committed(1),
+  committed(1, { copyOf: { vault: '0123456789abcdef'.repeat(2), run: runFor(9) } }),
   started(2),
   abandoned(2),
-  condemned({ packs: [nameFor('pack')], pages: [nameFor('page')], manifests: [manifestFor(1)], points: [pointFor(1)] }),
+  {
+    type: 'retention-set',
+    group: 'web',
+    policy: {
+      last: 1,
+      hourly: 2,
+      daily: 3,
+      weekly: 4,
+      monthly: 5,
+      yearly: 6,
+      withinHours: 7,
+      timeZone: 'Europe/Berlin',
+    },
+    confirmed: true,
+    at: AT,
+  },
+  { type: 'retention-set', policy: { daily: 30, timeZone: 'UTC' }, confirmed: false, at: AT },
+  { ...held(1), process: 'desk:17' } as JournalEntry,
+  released(1),
+  expired(1),
+  undeleted(1),
+  expired(1),
+  moved(1),
+  verified([0, 255], [nameFor('bad page')]),
+  { type: 'objects-repaired', objects: [nameFor('bad page')], at: AT },
+  condemned({
+    packs: [nameFor('pack')],
+    pages: [nameFor('page')],
+    manifests: [manifestFor(1)],
+    points: [pointFor(1)],
+    moves: [nameFor('move 1')],
+  }),
 ];
 
 /** A state as plain values, with the order of its maps: `toEqual` alone does not see order. */
@@ -80,6 +135,12 @@ export function plain(state: VaultState): unknown {
     ...state,
     openRuns: [...state.openRuns.values()],
     points: [...state.points.values()],
+    expired: [...state.expired.values()],
+    holds: [...state.holds.values()],
+    retention: [...state.retention],
+    moved: [...state.moved],
     condemned: [...state.condemned],
+    verified: [...state.verified],
+    damaged: [...state.damaged],
   };
 }

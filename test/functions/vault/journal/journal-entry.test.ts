@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { codeOf } from '#vault/errors.ts';
 import { decodeEntry, encodeEntry, LARGEST_ENTRY, NO_DIGEST } from '#vault/format/journal-entry.ts';
 import { openRecord, RecordKind } from '#vault/format/record.ts';
-import { MOST_CONDEMNED } from '#vault/journal/entries.ts';
+import { MOST_NAMES } from '#vault/journal/entries.ts';
 import { deriveEpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
 import { contentName, journalKey } from '#vault/store/object-names.ts';
 import { condemned, created, EVERY_TYPE, keyringFrom, nameFor, started } from './histories.ts';
@@ -102,7 +102,7 @@ test('an entry of an older epoch is read with its own keys', () => {
 });
 
 test('the longest list of condemned names fits, and more is refused', () => {
-  const packs = Array.from({ length: MOST_CONDEMNED }, (_, i) => nameFor(`pack ${i}`));
+  const packs = Array.from({ length: MOST_NAMES }, (_, i) => nameFor(`pack ${i}`));
   const longest = encodeEntry(keyring.newest, 9, previous, condemned({ packs }));
   expect(failure(longest)).toEqual(condemned({ packs }));
   const tooLong = Array.from({ length: 40_000 }, (_, i) => nameFor(`pack ${i}`));

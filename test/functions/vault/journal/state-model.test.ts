@@ -9,13 +9,19 @@ import {
   committed,
   condemned,
   created,
+  expired,
+  held,
   keyringFrom,
   manifestFor,
+  moved,
   nameFor,
   plain,
   pointFor,
+  released,
   runFor,
   started,
+  undeleted,
+  verified,
 } from './histories.ts';
 
 const keyring = keyringFrom(7);
@@ -27,6 +33,14 @@ const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
   number.map((n) => condemned({ points: [pointFor(n)] })),
   number.map((n) => condemned({ points: [pointFor(n)], manifests: [manifestFor(n)] })),
   number.map((n) => condemned({ packs: [nameFor(`pack ${n}`)] })),
+  number.map((n) => expired(n)),
+  number.map((n) => undeleted(n)),
+  number.map((n) => held(n)),
+  number.map((n) => held(n, 'read')),
+  number.map(released),
+  number.map(moved),
+  number.map((n) => condemned({ moves: [nameFor(`move ${n}`)], packs: [nameFor(`sparse ${n}`)] })),
+  number.map((n) => verified([n, n + 100], [nameFor(`pack ${n}`)])),
 );
 
 /** What of a list of wishes a journal takes. */
@@ -67,7 +81,7 @@ test('the fold is what the entries say when they are read one question at a time
       const entries = history(wishes).map(({ entry }) => entry);
       const state = foldAll(EMPTY_STATE, history(wishes));
       const dead = entries.flatMap((e) =>
-        e.type === 'condemned' ? [...e.packs, ...e.pages, ...e.manifests, ...e.points] : [],
+        e.type === 'condemned' ? [...e.packs, ...e.pages, ...e.manifests, ...e.points, ...e.moves] : [],
       );
       const commits = entries.flatMap((e) => (e.type === 'point-committed' ? [e] : []));
       const last = (n: number) =>
@@ -77,9 +91,15 @@ test('the fold is what the entries say when they are read one question at a time
             e.run === runFor(n),
         );
       expect(state.condemned).toEqual(new Set(dead));
-      expect([...state.points.values()].map(({ point }) => point)).toEqual(
-        commits.map(({ point }) => point).filter((point) => !dead.includes(point)),
-      );
+      const gone = (run: string) => {
+        const last = entries.findLast(
+          (e) => (e.type === 'points-expired' || e.type === 'points-undeleted') && e.points.includes(run),
+        );
+        return last?.type === 'points-expired';
+      };
+      const known = commits.filter(({ point }) => !dead.includes(point));
+      expect([...state.points.keys()]).toEqual(known.map(({ run }) => run).filter((run) => !gone(run)));
+      expect(new Set(state.expired.keys())).toEqual(new Set(known.map(({ run }) => run).filter(gone)));
       for (let n = 1; n <= 12; n++) expect(state.openRuns.has(runFor(n))).toBe(last(n)?.type === 'run-started');
     }),
   );
@@ -91,6 +111,18 @@ test('whatever happens, an ended run cannot commit', () => {
       const state = foldAll(EMPTY_STATE, history(wishes));
       for (let n = 1; n <= 12; n++) {
         if (!state.openRuns.has(runFor(n))) expect(objectionTo(state, committed(n))?.code).toBe('run-ended');
+      }
+    }),
+  );
+});
+
+test('whatever happens, a held point is there until its hold is released', () => {
+  fc.assert(
+    fc.property(fc.array(wish, { maxLength: 80 }), (wishes) => {
+      const state = foldAll(EMPTY_STATE, history(wishes));
+      for (const { kind, points } of state.holds.values()) {
+        for (const run of points)
+          expect(state.points.has(run) || (kind === 'read' && state.expired.has(run))).toBe(true);
       }
     }),
   );

@@ -6,11 +6,11 @@ import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { journalKey, stateKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import { committed, condemned, created, keyringFrom, nameFor, plain, pointFor, started } from './histories.ts';
+import { committed, condemned, created, expired, keyringFrom, nameFor, plain, pointFor, started } from './histories.ts';
 import { keyring, openOn, replace } from './histories-on-stores.ts';
 
-/** 140 entries, appended one by one through the journal. */
-const LENGTH = 140;
+/** 141 entries, appended one by one through the journal. */
+const LENGTH = 141;
 
 async function fill(store: ObjectStore): Promise<VaultState> {
   const vault = await openOn(store);
@@ -19,6 +19,7 @@ async function fill(store: ObjectStore): Promise<VaultState> {
     await vault.append(() => started(n));
     await vault.append(() => committed(n));
   }
+  await vault.append(() => expired(3));
   return vault.append(() => condemned({ points: [pointFor(3)], packs: [nameFor('pack')] }));
 }
 

@@ -291,7 +291,7 @@ test('an entry with a valid MAC that no Ekko would write breaks the journal', as
 
 test('an entry of a newer Ekko is refused as such', async () => {
   const [first] = chain([created]);
-  const next = { type: 'packs-moved', at: '' } as unknown as JournalEntry;
+  const next = { type: 'time-turned-back', at: '' } as unknown as JournalEntry;
   const bytes = encodeEntry(keyring.newest, 2, contentName([first ?? Buffer.alloc(0)]), next);
   await expect(openOn(await storeOf([first ?? Buffer.alloc(0), bytes]))).rejects.toMatchObject({
     code: 'bad-format',
