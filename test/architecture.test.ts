@@ -16,9 +16,16 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
   { from: `${VAULT}memory.ts`, may: [] },
   {
     from: `${VAULT}format/`,
-    may: ['format/', 'errors.ts', 'words.ts', 'memory.ts', 'keys/', 'store/object-names.ts', 'journal/entries.ts'].map(
-      (p) => VAULT + p,
-    ),
+    may: [
+      'format/',
+      'errors.ts',
+      'words.ts',
+      'memory.ts',
+      'keys/',
+      'store/object-names.ts',
+      'journal/entries.ts',
+      'journal/check-entry.ts',
+    ].map((p) => VAULT + p),
   },
   { from: `${VAULT}store/`, may: ['store/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },
   { from: `${VAULT}keys/`, may: ['keys/', 'format/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },

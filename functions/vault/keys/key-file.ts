@@ -1,12 +1,10 @@
-import { constants, type Stats } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { EkkoError } from '../errors.ts';
 import { decodeKey, fingerprintOf, formatRecipient, type Identity, identityOf, newIdentity } from './identity.ts';
+import { readPrivateLines } from './private-file.ts';
 
-const LARGEST_KEY_FILE = 4096;
-/** Any right of the group or of others. */
-const OTHERS = 0o077;
 const KEY_LINE = /^ekko-key-1:([A-Za-z0-9_-]{43})$/;
 
 /**
@@ -36,14 +34,15 @@ export async function createKeyFile(path: string): Promise<Identity> {
  * when it is something else. No message holds any of its bytes.
  */
 export async function readKeyFile(path: string): Promise<Identity> {
-  const text = await readPrivateText(path);
-  const lines = text.split('\n').map((line) => line.trim());
-  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'));
+  const naming = 'Give the key file by --key-file or EKKO_KEY_FILE';
+  const keys = await readPrivateLines({ path, what: 'Key file', naming, meant: MEANT });
   const coded = keys.length === 1 ? KEY_LINE.exec(keys[0] ?? '')?.[1] : undefined;
   const privateKey = coded === undefined ? undefined : decodeKey(coded);
   if (privateKey !== undefined) return identityOf(privateKey);
-  throw new EkkoError('bad-format', `Key file ${path} ${whatIsWrong(keys)}. Give the file that ekko wrote.`);
+  throw new EkkoError('bad-format', `Key file ${path} ${whatIsWrong(keys)}. ${MEANT}.`);
 }
+
+const MEANT = 'Give the file that ekko wrote';
 
 function keyFileText(identity: Identity, privateKey: Buffer): string {
   return `# Ekko key file, version 1.
@@ -77,40 +76,6 @@ async function flushFolder(path: string): Promise<void> {
   }
 }
 
-async function readPrivateText(path: string): Promise<string> {
-  let file: FileHandle;
-  try {
-    // Without O_NONBLOCK the open of a pipe would wait for ever.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (cause) {
-    const advice = 'Give the key file by --key-file or EKKO_KEY_FILE';
-    throw unusable(path, codeIs(cause, 'ENOENT') ? 'is missing' : 'cannot be read', cause, advice);
-  }
-  try {
-    checkFile(path, await file.stat());
-    return await file.readFile('latin1');
-  } finally {
-    await file.close();
-  }
-}
-
-function checkFile(path: string, found: Stats): void {
-  if (!found.isFile()) throw new EkkoError('bad-format', `Key file ${path} is not a file.`);
-  if (found.size > LARGEST_KEY_FILE) {
-    const sizes = `has ${found.size} bytes, a key file has at most ${LARGEST_KEY_FILE}`;
-    throw new EkkoError('bad-format', `Key file ${path} ${sizes}. Give the file that ekko wrote.`);
-  }
-  if ((found.mode & OTHERS) === 0) return;
-  const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-  const advice = `Run: chmod 600 ${quoted(path)}`;
-  throw new EkkoError('bad-input', `Key file ${path} can be read or changed by others (mode ${mode}). ${advice}`);
-}
-
-/** For a shell, should the path hold a blank or worse. */
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
-
 function whatIsWrong(keys: readonly string[]): string {
   if (keys.length > 1) return `holds ${keys.length} lines that are no comment, expected one`;
   if (keys.length === 0) return 'holds no key';
@@ -123,7 +88,7 @@ function codeIs(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-function unusable(path: string, found: string, cause: unknown, advice = 'Choose another place'): EkkoError {
+function unusable(path: string, found: string, cause: unknown): EkkoError {
   const reason = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
-  return new EkkoError('bad-input', `Key file ${path} ${found}${reason}. ${advice}.`, { cause });
+  return new EkkoError('bad-input', `Key file ${path} ${found}${reason}. Choose another place.`, { cause });
 }
