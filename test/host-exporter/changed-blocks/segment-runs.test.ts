@@ -74,3 +74,17 @@ test('a sample is of the size asked for, distinct, and from the runs', () => {
     ),
   );
 });
+
+test('a sample lies at few places', () => {
+  const random = () => 0.3;
+  expect(sample([{ first: 0, count: 1_000_000 }], 0.001, 256, random).length).toBeLessThanOrEqual(5);
+  expect(sample([{ first: 0, count: 80_000 }], 0.001, 256, random).length).toBeLessThanOrEqual(3);
+});
+
+test('every segment is sampled sometimes', () => {
+  const seen = new Set<number>();
+  for (let round = 0; round < 400; round++) {
+    for (const one of segments(sample([{ first: 7, count: 100 }], 0.05, 256, Math.random))) seen.add(one);
+  }
+  expect(seen.size).toBe(100);
+});
