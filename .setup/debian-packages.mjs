@@ -1,5 +1,5 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { environment, PlainError, run, step } from './run-step.mjs';
 
 /** Programs that Ekko's demo and tests call, and the Debian packages that bring them. */
@@ -12,7 +12,44 @@ const programs = {
   restic: 'restic',
   borg: 'borgbackup',
   nbdcopy: 'libnbd-bin',
+  mariadbd: 'mariadb-server-core',
+  // Not on any path: Debian keeps several versions side by side.
+  '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
+  'ceph-mon': 'ceph-mon',
+  'ceph-osd': 'ceph-osd',
+  radosgw: 'radosgw',
+  ceph: 'ceph-common',
+  monmaptool: 'ceph-base',
+  'keystone-manage': 'keystone',
+  uwsgi_python3: 'uwsgi-plugin-python3',
+  sqlite3: 'sqlite3',
+  'swift-proxy-server': 'swift-proxy',
+  'swift-account-server': 'swift-account',
+  'swift-container-server': 'swift-container',
+  'swift-object-server': 'swift-object',
+  memcached: 'memcached',
+  'barbican-manage': 'barbican-common',
+  'mistral-server': 'mistral-common',
+  'heat-all': 'heat-common',
+  '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
+  mariadb: 'mariadb-client-core',
+  'mariadb-dump': 'mariadb-client',
+  openstack: 'python3-openstackclient',
+  mistral: 'python3-mistralclient',
+  heat: 'python3-heatclient',
+  barbican: 'python3-barbicanclient',
+  'glance-manage': 'glance-common',
+  'placement-manage': 'python3-placement',
+  'nova-manage': 'nova-common',
+  'neutron-server': 'neutron-common',
+  'cinder-manage': 'cinder-common',
+  '/usr/lib/python3/dist-packages/libvirt.py': 'python3-libvirt',
+  libvirtd: 'libvirt-daemon',
+  '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so': 'libvirt-daemon-driver-qemu',
+  virsh: 'libvirt-clients',
 };
+
+const keystone = ['keystone-manage', 'uwsgi_python3', 'sqlite3'];
 
 /** What a test may need, and the programs that it then calls. */
 export const needs = {
@@ -21,6 +58,27 @@ export const needs = {
   restic: ['restic'],
   borg: ['borg'],
   nbdcopy: ['nbdcopy'],
+  mariadb: ['mariadbd'],
+  postgres: ['/usr/lib/postgresql/15/bin/postgres'],
+  ceph: ['ceph-mon', 'ceph-osd', 'radosgw', 'ceph', 'monmaptool'],
+  keystone,
+  swift: [
+    ...keystone,
+    ...['proxy', 'account', 'container', 'object'].map((kind) => `swift-${kind}-server`),
+    'memcached',
+  ],
+  'control-plane': [
+    ...[...keystone, 'barbican-manage', 'mistral-server', 'heat-all'],
+    ...['/usr/lib/rabbitmq/bin/rabbitmq-server', 'mariadbd', 'mariadb', 'mariadb-dump'],
+    ...['openstack', 'mistral', 'heat', 'barbican'],
+  ],
+  // On top of the control plane.
+  compute: [
+    ...['glance-manage', 'placement-manage', 'nova-manage', 'neutron-server', 'cinder-manage'],
+    ...['libvirtd', 'virsh', '/usr/lib/python3/dist-packages/libvirt.py'],
+    '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
+    ...['qemu-system-x86_64', 'qemu-img'],
+  ],
 };
 
 /** Installs what is missing of the needs; returns why it could not, or undefined. */
@@ -29,7 +87,7 @@ export async function prepareDebianPackages(wanted) {
   if (packages.length === 0) return undefined;
   if (!isDebian()) return `${packages.join(' ')}: to be installed by hand, this is not Debian`;
   if (process.getuid() !== 0) return `not installed, and only root can: apt-get install ${packages.join(' ')}`;
-  await step(`Debian packages ${packages.join(' ')}`, () => install(packages));
+  await step(`Debian packages ${packages.join(' ')}`, () => withoutStarting(() => install(packages)));
   return undefined;
 }
 
@@ -38,9 +96,10 @@ export function missingPrograms(wanted) {
 }
 
 function onPath(program) {
-  return environment.PATH.split(delimiter).some((folder) => {
+  const folders = isAbsolute(program) ? ['/'] : environment.PATH.split(delimiter);
+  return folders.some((folder) => {
     try {
-      accessSync(join(folder, program), constants.X_OK);
+      accessSync(join(folder, program), isAbsolute(program) ? constants.R_OK : constants.X_OK);
       return true;
     } catch {
       return false;
@@ -62,6 +121,19 @@ function osRelease() {
     return Object.fromEntries(Array.from(lines, ([, key, value]) => [key, value]));
   } catch {
     return {};
+  }
+}
+
+const policy = '/usr/sbin/policy-rc.d';
+
+/** Installs servers without starting them: Debian asks this file first. One that is there already is left as it is. */
+async function withoutStarting(work) {
+  if (existsSync(policy)) return work();
+  writeFileSync(policy, '#!/bin/sh\n# Only while the packages for tests are installed.\nexit 101\n', { mode: 0o755 });
+  try {
+    return await work();
+  } finally {
+    rmSync(policy, { force: true });
   }
 }
 

@@ -1,4 +1,4 @@
-// Sets up what `npm start` and `npm test` need: node .setup/prepare.mjs start|test
+// Sets up what `npm start`, `npm test` and `npm run cloud` need: node .setup/prepare.mjs start|test|cloud
 // Plain JavaScript on Node's own modules: it runs before anything is installed, on the Node of the machine.
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -11,20 +11,45 @@ import { PlainError, run, step } from './run-step.mjs';
 
 const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(checkout, 'node_modules', '.cache', 'ekko');
-const needsOf = { start: ['qemu', 'guest'], test: ['qemu', 'guest', 'restic', 'borg', 'nbdcopy'] };
+const needsOf = {
+  start: ['qemu', 'guest'],
+  test: [
+    'qemu',
+    'guest',
+    'restic',
+    'borg',
+    'nbdcopy',
+    'mariadb',
+    'postgres',
+    'ceph',
+    'keystone',
+    'swift',
+    'control-plane',
+    'compute',
+  ],
+  cloud: ['qemu', 'guest', 'keystone', 'swift', 'control-plane', 'compute'],
+};
+// Its services read files that are root's, and its host has mounts of its own.
+const onlyForRoot = ['control-plane', 'compute'];
 
 async function prepare(goal) {
   const wanted = needsOf[goal];
-  if (wanted === undefined) throw new PlainError('Usage: node .setup/prepare.mjs start|test');
+  if (wanted === undefined) throw new PlainError('Usage: node .setup/prepare.mjs start|test|cloud');
   await prepareNpmPackages(checkout);
   const leftOut = [
     ...(await attempt('Debian packages', () => prepareDebianPackages(wanted))),
     ...(await attempt('Test guest', () => prepareGuestPackages(cache))),
+    ...(await attempt('Cloud', () => whyNoCloud(wanted))),
   ];
   await report(leftOut);
   await buildBundles();
   for (const sentence of leftOut) console.log(`Left out. ${sentence}`);
   if (leftOut.length > 0 && process.env.CI === 'true') throw new PlainError('In CI nothing may be left out');
+}
+
+function whyNoCloud(wanted) {
+  const asked = wanted.some((need) => onlyForRoot.includes(need));
+  return asked && process.getuid() !== 0 ? 'only root can start one' : undefined;
 }
 
 /** Without a package Ekko still does most of its work: say what is missing, and go on. */
@@ -40,7 +65,8 @@ async function attempt(name, work) {
 
 async function report(leftOut) {
   const guestFiles = existsSync(join(cache, 'packages', 'names.txt'));
-  const usable = (need) => missingPrograms([need]).length === 0 && (need !== 'guest' || guestFiles);
+  const allowed = (need) => process.getuid() === 0 || !onlyForRoot.includes(need);
+  const usable = (need) => missingPrograms([need]).length === 0 && (need !== 'guest' || guestFiles) && allowed(need);
   const has = Object.fromEntries(Object.keys(needs).map((need) => [need, usable(need)]));
   await mkdir(cache, { recursive: true });
   await writeFile(join(cache, 'available.json'), `${JSON.stringify({ has, leftOut }, null, 2)}\n`);

@@ -25,6 +25,7 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
       'store/object-names.ts',
       'journal/entries.ts',
       'journal/check-entry.ts',
+      'journal/fields.ts',
     ].map((p) => VAULT + p),
   },
   { from: `${VAULT}store/`, may: ['store/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },
@@ -46,6 +47,11 @@ const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
   { name: /^@hpke\//, only: /^functions\/vault\/keys\// },
   { name: /^(commander|cli-progress)$/, only: /^functions\/command-line\// },
   { name: /^ajv/, only: /^functions\/rim\// },
+  { name: /^mariadb$/, only: /^functions\/vault\/journal\/mariadb-driver\.ts$/ },
+  { name: /^pg$/, only: /^functions\/vault\/journal\/postgres-driver\.ts$/ },
+  { name: /^@aws-sdk\/|^@smithy\//, only: /^functions\/vault\/store\/s3-/ },
+  { name: /^openstack-swift-client$/, only: /^functions\/vault\/store\/swift\/account\.ts$/ },
+  { name: /^luxon$/, only: /^functions\/retention\/periods\.ts$/ },
   { name: /^esbuild$/, only: /^functions\/host\/build\.ts$/ },
 ];
 
@@ -91,6 +97,9 @@ test.each([
   ['host-exporter/staging/export-disk.ts', '../../functions/host/function-host.ts'],
   ['functions/vault/vault.ts', '../../host-exporter/qemu/nbd-client.ts'],
   ['functions/segment-processor/process-part.ts', '@aws-lambda-powertools/logger'],
+  ['functions/vault/store/open-store.ts', '@aws-sdk/client-s3'],
+  ['functions/vault/journal/sql-journal.ts', 'pg'],
+  ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
 ])('the rules catch %s importing %s', (file, specifier) => {
   expect(violates({ file, specifier })).toBe(true);
 });

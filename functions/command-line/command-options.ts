@@ -20,10 +20,22 @@ export function withEvery(command: Command): Command {
 
 /** The same, and the key, for commands that open the vault. */
 export function withKey(command: Command): Command {
-  return withEvery(command.option('--key-file <file>', 'the key file (or EKKO_KEY_FILE)'));
+  return withJournal(command.option('--key-file <file>', 'the key file (or EKKO_KEY_FILE)'));
 }
 
-/** For commands that only read: what is left when the key file is lost must be enough to restore. */
+/** The same without a key, for commands that write to the journal. */
+export function withJournal(command: Command): Command {
+  return withEvery(
+    command.option('--journal-file <file>', 'where the SQL journal is, if the vault has one (or EKKO_JOURNAL_FILE)'),
+  );
+}
+
+/** For commands that can do without the key file: what is left when it is lost must be enough to restore, and to make another. */
 export function withKeyOrCode(command: Command): Command {
-  return withKey(command.option('--escrow-code', 'open the vault by its escrow code, read from standard input'));
+  return withKey(
+    command
+      .option('--escrow-code', 'open the vault by its escrow code, read from standard input')
+      .option('--passphrase', 'open it by a passphrase, which is asked for')
+      .option('--passphrase-file <file>', 'the same, from a file that only you can read'),
+  );
 }

@@ -1,12 +1,23 @@
 import { Command, CommanderError } from 'commander';
 import packageFile from '../../package.json' with { type: 'json' };
 import { addBackup } from './commands/backup.ts';
+import { addCompact } from './commands/compact.ts';
+import { addCopy } from './commands/copy.ts';
+import { addDelete } from './commands/delete.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEscrow } from './commands/escrow.ts';
+import { addHold } from './commands/hold.ts';
 import { addInit } from './commands/init.ts';
+import { addJournal } from './commands/journal.ts';
+import { addKeyCommands } from './commands/key.ts';
 import { addPoints } from './commands/points.ts';
+import { addRelease } from './commands/release.ts';
+import { addRepair } from './commands/repair.ts';
 import { addRestore } from './commands/restore.ts';
+import { addRetention } from './commands/retention.ts';
 import { addShow } from './commands/show.ts';
+import { addSweep } from './commands/sweep.ts';
+import { addUndelete } from './commands/undelete.ts';
 import { addVerify } from './commands/verify.ts';
 import { EXIT_CODE_HELP, ExitCode } from './exit-codes.ts';
 import { createRunner, type Runner, type Surroundings } from './run-command.ts';
@@ -41,7 +52,27 @@ function createProgram(run: Runner, { streams }: Surroundings): Command {
       outputError: () => undefined,
     })
     .exitOverride();
-  for (const add of [addInit, addEscrow, addBackup, addPoints, addShow, addRestore, addVerify, addDoctor])
+  for (const add of [
+    addInit,
+    addEscrow,
+    addKeyCommands,
+    addBackup,
+    addPoints,
+    addShow,
+    addRestore,
+    addVerify,
+    addRepair,
+    addCopy,
+    addRetention,
+    addDelete,
+    addUndelete,
+    addHold,
+    addRelease,
+    addSweep,
+    addCompact,
+    addDoctor,
+    addJournal,
+  ])
     add(program, run);
   return program;
 }

@@ -11,6 +11,7 @@ import { exportDisk, plannedBytes } from '../../host-exporter/staging/export-dis
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';
 import { giveUpDeadRuns, giveUpRun } from './give-up-run.ts';
+import { releaseStaleHolds } from './holds/release-hold.ts';
 import { unlessAborted } from './interruption.ts';
 import { thisProcess } from './this-process.ts';
 
@@ -66,6 +67,7 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
   const { vault, source, group } = request;
   checkEscrow(await vault.journal.refresh());
   await giveUpDeadRuns(vault, group);
+  await releaseStaleHolds(vault);
   const disks = await source.disks();
   if (disks.length === 0) throw new EkkoError('bad-input', 'There is no disk to back up.');
   request.signal?.throwIfAborted();

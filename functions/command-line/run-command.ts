@@ -1,4 +1,6 @@
-import { codeOf } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
+import type { RecipientKind } from '#vault/format/key-epoch.ts';
+import { checkJournalPath } from '#vault/journal/sql-address.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
 import { Interrupted } from './interruption.ts';
 import { openScreen, type Screen, type Streams } from './screen.ts';
@@ -8,18 +10,28 @@ import { plainText } from './text/plain-text.ts';
 export interface EveryCommand {
   /** Path of the key file. */
   readonly keyFile?: string;
+  /** Path of the journal file. */
+  readonly journalFile?: string;
   /** Ask for the escrow code instead. */
   readonly escrowCode?: boolean;
+  /** Ask for a passphrase instead. */
+  readonly passphrase?: boolean;
+  /** Path of a file that holds the passphrase. */
+  readonly passphraseFile?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
 
-/** Where the vault's key comes from. */
+/** Where the vault's key comes from, and where its SQL journal is. */
 export interface GivenKey {
   /** From `--key-file` or EKKO_KEY_FILE. */
   readonly keyFile: string | undefined;
-  /** The escrow code is asked for instead. */
-  readonly byCode: boolean;
+  /** From `--journal-file` or EKKO_JOURNAL_FILE. */
+  readonly journalFile: string | undefined;
+  /** Which kind of key opens the vault. */
+  readonly by: RecipientKind;
+  /** Of a passphrase; undefined: it is asked for. */
+  readonly passphraseFile: string | undefined;
   readonly screen: Screen;
 }
 
@@ -44,11 +56,21 @@ export function createRunner({ streams, environment }: Surroundings, end: (code:
     const verbose = options.verbose === true || Boolean(environment['EKKO_DEBUG']);
     const keyFile = options.keyFile ?? (environment['EKKO_KEY_FILE'] || undefined);
     try {
-      end(await work({ screen, keyFile, byCode: options.escrowCode === true, verbose }));
+      const given = options.journalFile ?? (environment['EKKO_JOURNAL_FILE'] || undefined);
+      const journalFile = given && checkJournalPath(given);
+      const { passphraseFile } = options;
+      end(await work({ screen, keyFile, journalFile, by: kindOfKey(options), passphraseFile, verbose }));
     } catch (error) {
       end(reportError(screen, error, verbose));
     }
   };
+}
+
+function kindOfKey({ escrowCode, passphrase, passphraseFile }: EveryCommand): RecipientKind {
+  const byPassphrase = passphrase === true || passphraseFile !== undefined;
+  if (escrowCode && byPassphrase) throw new EkkoError('bad-input', 'Give an escrow code or a passphrase, not both.');
+  if (byPassphrase) return 'passphrase';
+  return escrowCode ? 'escrow' : 'key-file';
 }
 
 /** One line `ekko: …`, or `{"error": {"code", "message"}}`; the stack only of an error that is not ours, and only when asked for. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { build } from 'esbuild';
-import { BUNDLES, distFolder, sourcePath } from './bundles.ts';
+import { join, resolve } from 'node:path';
+import { build, type Plugin } from 'esbuild';
+import { ADAPTERS, BUNDLES, distFolder, sourcePath } from './bundles.ts';
 
 /** Bundles every entry point into dist/: the very files that run embedded, as queue workers and as Lambda functions. */
 export async function buildBundles(): Promise<void> {
@@ -29,6 +29,7 @@ function bundleInto(folder: string) {
     minifySyntax: true,
     sourcemap: 'linked',
     external: ['esbuild'],
+    plugins: [adaptersBesides],
     // CommonJS dependencies inside an ES module still ask for `require`.
     banner: {
       js: "import { createRequire as ekkoRequire } from 'node:module'; const require = ekkoRequire(import.meta.url);",
@@ -36,5 +37,18 @@ function bundleInto(folder: string) {
     logLevel: 'warning',
   });
 }
+
+/** Leaves `import('./s3-store.ts')` to be loaded from `./s3-store.mjs`. */
+const adaptersBesides: Plugin = {
+  name: 'adapters-besides',
+  setup({ onResolve }) {
+    onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const source = resolve(resolveDir, path);
+      const name = Object.entries(ADAPTERS).find(([, adapter]) => sourcePath(adapter) === source)?.[0];
+      return name === undefined ? undefined : { path: `./${name}.mjs`, external: true };
+    });
+  },
+};
 
 if (import.meta.main) await buildBundles();

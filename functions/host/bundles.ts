@@ -3,12 +3,26 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EkkoError } from '#vault/errors.ts';
 
+/**
+ * Modules that bring large SDKs along: every bundle that imports one (by `import()`) finds it beside itself, and loads it when it is
+ * needed. Inside the bundles they would be parsed at each start of each thread.
+ */
+export const ADAPTERS = {
+  's3-store': 'functions/vault/store/s3-store.ts',
+  'swift-store': 'functions/vault/store/swift-store.ts',
+  'mariadb-driver': 'functions/vault/journal/mariadb-driver.ts',
+  'postgres-driver': 'functions/vault/journal/postgres-driver.ts',
+} as const;
+
 /** Every entry point that is bundled: name in dist/, and source. */
 export const BUNDLES = {
+  ...ADAPTERS,
   ekko: 'functions/command-line/main.ts',
   'segment-processor': 'functions/segment-processor/handler.ts',
   'point-committer': 'functions/point-committer/handler.ts',
   'point-committer-http': 'functions/point-committer/http-handler.ts',
+  sweeper: 'functions/sweeper/handler.ts',
+  retention: 'functions/retention/handler.ts',
   'function-worker': 'functions/host/function-worker.ts',
   'restore-worker': 'host-exporter/restore/restore-worker.ts',
   'verify-worker': 'functions/verifier/verify-worker.ts',

@@ -1,8 +1,9 @@
-import { EkkoError } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { ExportSummary } from '#vault/format/summary.ts';
-import type { JournalEntry } from '#vault/journal/entries.ts';
+import type { JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
+import type { PackMoves } from '#vault/moves/pack-moves.ts';
 import { writePoint } from '#vault/records.ts';
 import { openSummary } from '#vault/staging/open-part.ts';
 import { receiptKey, stagingKey } from '#vault/store/object-names.ts';
@@ -12,30 +13,96 @@ import { type DiskPast, type MappedDisk, mapDisk } from './map-disk.ts';
 
 interface CommittedWork {
   readonly summary: ExportSummary;
+  readonly past: DiskPast;
   readonly mapped: MappedDisk;
 }
 
+/** All that a commit writes before it decides, and the state that it was made for. */
+interface CommitDraft {
+  readonly state: VaultState;
+  readonly work: readonly CommittedWork[];
+  readonly point: RestorePoint;
+  /** Of the point's record. */
+  readonly name: string;
+}
+
+/** A commit is overtaken by sweeps and moves only, which are rare; so often in a row is no accident. */
+const MOST_TRIES = 8;
+
 /**
- * Commits a run whose parts all have their receipts: writes pages, manifests and the point, then decides in the journal.
+ * Commits a run whose parts all have their receipts: writes pages, manifests and the point, then decides in the journal. Where a sweep
+ * or a move has touched what it builds on, it maps the disks again.
  * Idempotent until then; a second commit of the same run throws `run-ended`. Throws `no-escrow`, `run-ended`, `run-incomplete`,
- * `part-refused`, `audit-failed`, `condemned` (what it would make live is being removed), and what reading throws.
+ * `part-refused`, `audit-failed`, `condemned` (a part was deduped against what is being removed), and what reading throws.
  */
 export async function commitRun(vault: Vault, run: string, now: Date): Promise<RestorePoint> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const draft = await draftCommit(vault, run);
+      await vault.journal.append((head) => {
+        openRun(head, run);
+        checkStill(head, draft);
+        return committed(draft.point, draft.name, now);
+      });
+      await clearRun(vault, run, draft.work);
+      return draft.point;
+    } catch (error) {
+      if (!(error instanceof Overtaken)) throw error;
+      if (tries === MOST_TRIES) throw condemned(run, error.object);
+    }
+  }
+}
+
+async function draftCommit(vault: Vault, run: string): Promise<CommitDraft> {
   const state = await vault.journal.refresh();
   checkEscrow(state);
   const open = openRun(state, run);
   const work: CommittedWork[] = [];
-  for (const [number, disk] of open.disks.entries()) work.push(await mapOne(vault, state, run, number, disk));
+  try {
+    for (const [number, disk] of open.disks.entries()) work.push(await mapOne(vault, state, run, number, disk));
+  } catch (error) {
+    // What it builds on may have been removed while it was read.
+    if (codeOf(error) === 'object-missing' && (await vault.journal.refresh()).position !== state.position)
+      throw new Overtaken(run);
+    throw error;
+  }
   const point = pointOf(run, open.group, work);
-  const name = await writePoint(vault, point);
-  const names = new Set([name, ...work.flatMap(({ mapped }) => [...mapped.names])]);
-  await vault.journal.append((head) => {
-    openRun(head, run);
-    checkCondemned(head, names, run);
-    return committed(point, name, now);
-  });
-  await clearRun(vault, run, work);
-  return point;
+  return { state, work, point, name: await writePoint(vault, point) };
+}
+
+/**
+ * Throws `Overtaken` unless all that the commit would make live is whole in the newest state: nothing of it condemned, no pack moved
+ * since pages were written that name it, and the pasts whose pages it shares still in use: then nothing those pages need
+ * has been condemned, nor ever was since they were read (`docs/safety.md`).
+ */
+function checkStill(head: VaultState, { state, work, name }: CommitDraft): void {
+  const inUse = manifestsInUse(head);
+  for (const { past, mapped } of work) {
+    for (const manifest of [past.base, past.newest]) {
+      if (manifest !== undefined && !inUse.has(manifest)) throw new Overtaken(manifest);
+    }
+    for (const pack of mapped.packs) {
+      if (head.condemned.has(pack) || (head.moved.has(pack) && !state.moved.has(pack))) throw new Overtaken(pack);
+    }
+    for (const record of mapped.records) if (head.condemned.has(record)) throw new Overtaken(record);
+  }
+  if (head.condemned.has(name)) throw new Overtaken(name);
+}
+
+function manifestsInUse({ points, expired }: VaultState): ReadonlySet<string> {
+  return new Set(
+    [...points.values(), ...expired.values()].flatMap(({ disks }) => disks.map(({ manifest }) => manifest)),
+  );
+}
+
+/** What the commit was made for is not so any more: it must be made anew. */
+class Overtaken extends Error {
+  readonly object: string;
+
+  constructor(object: string) {
+    super(`${object} has been condemned or moved meanwhile.`);
+    this.object = object;
+  }
 }
 
 async function mapOne(
@@ -48,18 +115,25 @@ async function mapOne(
   const summary = await openSummary(vault, run, number);
   if (summary.disk !== disk)
     throw new EkkoError('part-refused', `Disk ${number} of run ${run} is ${disk}, its export says ${summary.disk}.`);
-  const mapped = await mapDisk(vault, run, number, summary, pastOf(state, summary));
+  const past = pastOf(state, summary);
+  const mapped = await mapDisk({ ...vault, journal: fixed(vault, state) }, run, number, summary, past);
   if (mapped.totals.auditFailures > 0) throw auditFailed(disk, mapped);
-  return { summary, mapped };
+  for (const pack of mapped.packs) if (state.condemned.has(pack)) throw condemned(run, pack);
+  return { summary, past, mapped };
 }
 
-/** Which earlier states the commit builds on. A base that is not (or no longer) a point refuses the run. */
+/** The journal as it was: all disks are mapped for one state. */
+function fixed({ journal }: Vault, state: VaultState): PackMoves {
+  return { state: () => state, refresh: journal.refresh };
+}
+
+/** Which earlier states the commit builds on. An expired base serves until it is condemned; without its base the run is refused. */
 function pastOf(state: VaultState, summary: ExportSummary): DiskPast {
   const manifestIn = (point: CommittedPoint | undefined) =>
     point?.disks.find((disk) => disk.name === summary.disk)?.manifest;
   const newest = [...state.points.values()].map(manifestIn).findLast((manifest) => manifest !== undefined);
   if (summary.base === undefined) return { base: undefined, newest };
-  const base = manifestIn(state.points.get(summary.base));
+  const base = manifestIn(state.points.get(summary.base) ?? state.expired.get(summary.base));
   if (base !== undefined) return { base, newest };
   throw new EkkoError(
     'part-refused',
@@ -96,7 +170,15 @@ function committed(point: RestorePoint, name: string, now: Date): JournalEntry {
     takenAt: point.takenAt,
     at: now.toISOString(),
     disks,
+    ...copyIn(point),
   };
+}
+
+/** A point is a copy when all its disks are copied from one point. */
+function copyIn({ disks }: RestorePoint): Pick<PointCommitted, 'copyOf'> {
+  const [first, ...rest] = disks.map(({ copyOf }) => copyOf);
+  if (first === undefined) return {};
+  return rest.every((copy) => copy?.vault === first.vault && copy.run === first.run) ? { copyOf: first } : {};
 }
 
 function openRun(state: VaultState, run: string) {
@@ -117,14 +199,11 @@ function checkEscrow(state: VaultState): void {
   );
 }
 
-function checkCondemned(state: VaultState, names: ReadonlySet<string>, run: string): void {
-  for (const name of names) {
-    if (!state.condemned.has(name)) continue;
-    throw new EkkoError(
-      'condemned',
-      `Run ${run} builds on object ${name}, which has been condemned meanwhile. Back up again; nothing is lost.`,
-    );
-  }
+function condemned(run: string, name: string): EkkoError {
+  return new EkkoError(
+    'condemned',
+    `Run ${run} builds on object ${name}, which has been condemned meanwhile. Back up again; nothing is lost.`,
+  );
 }
 
 function auditFailed(disk: string, { totals }: MappedDisk): EkkoError {

@@ -6,6 +6,8 @@ import { pagesOf } from '#vault/format/manifest.ts';
 import { packName } from '#vault/format/pack.ts';
 import { overlayExtents, sameExtents } from '#vault/format/page.ts';
 import type { ExportSummary } from '#vault/format/summary.ts';
+import { knownMoves } from '#vault/moves/pack-moves.ts';
+import { openRedirects, type Redirects } from '#vault/moves/redirects.ts';
 import { readManifest, readPage, type VaultReader, writeManifest, writePage } from '#vault/records.ts';
 import { SEGMENTS_PER_PAGE, segmentsOf } from '#vault/words.ts';
 import { type PartTotals, receiptsOf } from './receipts.ts';
@@ -22,8 +24,10 @@ export interface DiskPast {
 export interface MappedDisk {
   readonly manifest: string;
   readonly totals: PartTotals;
-  /** Every object that the commit would make live by this disk, for the check against condemned ones. */
-  readonly names: ReadonlySet<string>;
+  /** The manifest and its pages. */
+  readonly records: ReadonlySet<string>;
+  /** Packs that the pages written here name. What pages that stay as they were need is live as long as the past they come from is. */
+  readonly packs: ReadonlySet<string>;
 }
 
 /** Pages that are read and written beside one another, so that a far or flushing store is not waited for one by one. */
@@ -31,7 +35,8 @@ const PAGES_AT_ONCE = 16;
 
 /**
  * Lays a disk's receipts over its base: writes the pages that changed and the manifest, a few pages in memory at a time.
- * What did not change is shared, up to the manifest itself. Throws `run-incomplete` (a receipt is missing, or a full read left
+ * What did not change is shared, up to the manifest itself. Pages written here name the packs that segments lie in, not ones that the
+ * reader's journal calls moved, unless the move left those segments where they were. Throws `run-incomplete` (a receipt is missing, or a full read left
  * segments out), `part-refused` (receipts overlap or go back).
  */
 export async function mapDisk(
@@ -47,7 +52,7 @@ export async function mapDisk(
   const pages = base
     ? [...base.pages]
     : Array.from({ length: pagesOf(summary.diskSize) }, (): string | undefined => undefined);
-  const names = new Set<string>();
+  const draft = { vault, redirects: openRedirects(vault, () => knownMoves(vault)), packs: new Set<string>() };
   const totals: PartTotals = {
     dataSegments: 0,
     newSegments: 0,
@@ -58,7 +63,7 @@ export async function mapDisk(
   };
   const writing = new Set<Promise<void>>();
   for await (const { page, changes } of byPage(receiptsOf(vault, run, number, summary, totals))) {
-    const done: Promise<void> = writeChangedPage(vault, changes, base?.pages[page], newest?.pages[page], names)
+    const done: Promise<void> = writeChangedPage(draft, changes, base?.pages[page], newest?.pages[page])
       .then((name) => {
         pages[page] = name;
       })
@@ -71,24 +76,31 @@ export async function mapDisk(
   await Promise.all(writing);
   checkCoverage(summary, totals);
   const manifest = await writeChangedManifest(vault, { diskSize: summary.diskSize, pages }, past.newest, newest);
-  for (const name of [...pages, manifest]) if (name !== undefined) names.add(name);
-  return { manifest, totals, names };
+  const records = new Set([manifest, ...pages.filter((name) => name !== undefined)]);
+  return { manifest, totals, records, packs: draft.packs };
+}
+
+interface MapDraft {
+  readonly vault: VaultReader;
+  readonly redirects: Redirects;
+  /** Names of packs that new pages name. */
+  readonly packs: Set<string>;
 }
 
 async function writeChangedPage(
-  vault: VaultReader,
+  { vault, redirects, packs }: MapDraft,
   changes: readonly Extent[],
   basePage: string | undefined,
   newestPage: string | undefined,
-  names: Set<string>,
 ): Promise<string | undefined> {
-  const before = basePage === undefined ? [] : await readPage(vault, basePage);
-  const extents = overlayExtents(before, changes);
-  for (const pack of packsOf(extents)) names.add(packName(pack));
+  const extentsOf = async (page: string) => redirects.resolveAll(await readPage(vault, page));
+  const before = basePage === undefined ? [] : await extentsOf(basePage);
+  const extents = await redirects.resolveAll(overlayExtents(before, changes));
   if (extents.length === 0) return undefined;
   if (basePage !== undefined && sameExtents(extents, before)) return basePage;
-  if (newestPage !== undefined && newestPage !== basePage && sameExtents(extents, await readPage(vault, newestPage)))
+  if (newestPage !== undefined && newestPage !== basePage && sameExtents(extents, await extentsOf(newestPage)))
     return newestPage;
+  for (const pack of packsOf(extents)) packs.add(packName(pack));
   return writePage(vault, extents);
 }
 

@@ -24,15 +24,16 @@ export function openOnce(environment: NodeJS.ProcessEnv): () => Promise<Opened> 
 }
 
 async function open(settings: FunctionSettings): Promise<Opened> {
-  const vault = await openVault(storeOf(settings), keyFileProvider(settings.EKKO_KEY_FILE));
+  const keys = keyFileProvider(settings.EKKO_KEY_FILE);
+  const vault = await openVault(await storeOf(settings), keys, settings.EKKO_JOURNAL_FILE);
   return { vault, settings };
 }
 
 /** Names the shared staging memory among the data that a function host gives its worker threads. */
 export const SHARED_STAGING = 'ekko shared staging';
 
-function storeOf({ EKKO_VAULT }: FunctionSettings): ObjectStore {
-  const store = openStore(EKKO_VAULT);
+async function storeOf({ EKKO_VAULT }: FunctionSettings): Promise<ObjectStore> {
+  const store = await openStore(EKKO_VAULT);
   const staging = getEnvironmentData(SHARED_STAGING) as SharedStaging | undefined;
   return staging === undefined ? store : withSharedStaging(store, staging);
 }

@@ -8,6 +8,8 @@ export interface FunctionSettings {
   readonly EKKO_VAULT: string;
   /** Path of the key file. The key itself never stands in an environment. */
   readonly EKKO_KEY_FILE: string;
+  /** Path of the journal file, for a vault whose journal is kept in a SQL database. */
+  readonly EKKO_JOURNAL_FILE?: string;
   /** zstd level, 1-3. */
   readonly EKKO_COMPRESSION_LEVEL: number;
   /** Staged parts that one process works on at once: one computes while the other waits for the store. */
@@ -19,6 +21,7 @@ const SCHEMA: JSONSchemaType<FunctionSettings> = {
   properties: {
     EKKO_VAULT: { type: 'string', minLength: 1, maxLength: 4096 },
     EKKO_KEY_FILE: { type: 'string', minLength: 1, maxLength: 4096 },
+    EKKO_JOURNAL_FILE: { type: 'string', minLength: 1, maxLength: 4096, nullable: true },
     EKKO_COMPRESSION_LEVEL: { type: 'integer', minimum: 1, maximum: 3, default: 1 },
     EKKO_PARTS_AT_ONCE: { type: 'integer', minimum: 1, maximum: 16, default: 2 },
   },

@@ -6,6 +6,7 @@ import { codeOf } from '#vault/errors.ts';
 import { encodeReceipt, type Receipt } from '#vault/format/receipt.ts';
 import { RecordKind, sealRecord } from '#vault/format/record.ts';
 import { RunKind } from '#vault/format/staged-part.ts';
+import type { EpochKeys } from '#vault/keys/epoch-keys.ts';
 import { release } from '#vault/memory.ts';
 import { type OpenedPart, openPart } from '#vault/staging/open-part.ts';
 import { contentKey, Folder, type PartPlace, placeOf, receiptKey, stagingKey } from '#vault/store/object-names.ts';
@@ -65,18 +66,25 @@ export function openPartProcessor(vault: Vault, compressionLevel: number): PartP
 }
 
 async function packPart({ vault, known, level, memory }: Workplace, place: PartPlace): Promise<Packed> {
+  // First of all: the part may be sealed under a key epoch that began a moment ago. From here on its ids and its pack are of one epoch.
+  const { condemned, moved, damaged } = await vault.journal.refresh();
+  const keys = vault.keyring.newest;
   const part = await openPart(vault, place);
   const { header } = part;
-  const ids = await readSegments(vault, part, memory);
-  const { condemned } = await vault.journal.refresh();
-  const content = { ids, runs: header.runs.filter((run) => run.kind !== RunKind.zero), lineage: header.lineage };
-  const knowledge = await known.look(content, (pack) => condemned.has(pack));
-  const packed = packSegments(vault.keyring.newest, level, { header, segments: memory, ids, knowledge });
+  const ids = await readSegments(keys, part, memory);
+  const content = {
+    ...{ ids, epoch: keys.epoch, lineage: header.lineage },
+    segment: (i: number) => memory.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE),
+    runs: header.runs.filter((run) => run.kind !== RunKind.zero),
+  };
+  const useless = (pack: string) => condemned.has(pack) || moved.has(pack) || damaged.has(pack);
+  const knowledge = await known.look(content, useless);
+  const packed = packSegments(keys, level, { header, segments: memory, ids, knowledge });
   return { diskSize: header.diskSize, packed };
 }
 
 /** All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. */
-async function readSegments(vault: Vault, part: OpenedPart, memory: Buffer): Promise<Buffer[]> {
+async function readSegments(keys: EpochKeys, part: OpenedPart, memory: Buffer): Promise<Buffer[]> {
   const ids: Buffer[] = [];
   for await (const chunk of part.chunks()) {
     const start = ids.length * SEGMENT_SIZE;
@@ -84,7 +92,7 @@ async function readSegments(vault: Vault, part: OpenedPart, memory: Buffer): Pro
     memory.set(chunk, start);
     release(chunk);
     for (let at = start; at < end; at += SEGMENT_SIZE) {
-      ids.push(segmentId(vault.keyring.newest, memory.subarray(at, at + SEGMENT_SIZE)));
+      ids.push(segmentId(keys, memory.subarray(at, at + SEGMENT_SIZE)));
     }
   }
   return ids;

@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { codeOf, EkkoError } from './errors.ts';
+import type { WrappedRootKey } from './format/key-epoch.ts';
 import {
-  checkDescription,
   decodeDescription,
   encodeDescription,
+  type JournalKind,
   SUITE,
   type VaultDescription,
-  type WrappedRootKey,
 } from './format/vault-description.ts';
-import { createObjectJournal } from './journal/object-journal.ts';
+import type { JournalEntry, NamedRecipient } from './journal/entries.ts';
+import type { Journal } from './journal/journal.ts';
+import { openJournal } from './journal/open-journal.ts';
 import { openVaultJournal, type VaultJournal } from './journal/vault-journal.ts';
-import { deriveEpochKeys, type EpochKeys, type Keyring, keyringOf, ROOT_KEY_SIZE } from './keys/epoch-keys.ts';
+import { listEpochObjects } from './key-epochs/epoch-objects.ts';
+import { type KeyHolder, openKeyring } from './key-epochs/open-keyring.ts';
+import { sealEpoch } from './key-epochs/seal-epoch.ts';
+import { deriveEpochKeys, type Keyring, keyringOf, ROOT_KEY_SIZE } from './keys/epoch-keys.ts';
 import type { KeyProvider } from './keys/key-provider.ts';
-import { type Recipient, unwrapRootKey, wrapRootKey } from './keys/recipients.ts';
+import type { NewRecipient } from './keys/recipients.ts';
 import { contentName, VAULT_JSON } from './store/object-names.ts';
 import type { ObjectStore } from './store/object-store.ts';
 import { PAGE_SPAN, SEGMENT_SIZE } from './words.ts';
@@ -23,38 +28,46 @@ export interface Vault {
   readonly id: string;
   readonly store: ObjectStore;
   readonly keyring: Keyring;
+  /** Who opened it; undefined in a vault that was just made, which learns of no new key epochs. */
+  readonly holder?: KeyHolder;
   readonly journal: VaultJournal;
+  /** The journal's bytes, for whoever wants to see single entries. */
+  readonly log: Journal;
   readonly description: VaultDescription;
 }
 
 export interface NewVault {
   /** Who can open the vault; at least one. A second one, of either kind, is what an escrow code stands for. */
-  readonly recipients: readonly Recipient[];
+  readonly recipients: readonly NewRecipient[];
   /** Said aloud: this vault needs no second recipient. */
   readonly noEscrow: boolean;
   readonly now: Date;
+  /** Path of the journal file: the journal is kept in that database. Undefined: in the store itself. */
+  readonly journalFile?: string | undefined;
 }
 
 /**
  * Makes a vault in an empty store: a fresh root key sealed to the recipients, `vault.json`, and the journal's first entry.
- * Throws `object-exists` when there is a vault already, `bad-input` without recipients, `store-failed`.
+ * Throws `object-exists` when there is a vault already, `bad-input` without recipients, `store-failed`, what a journal file throws.
  */
-export async function createVault(store: ObjectStore, { recipients, noEscrow, now }: NewVault): Promise<Vault> {
+export async function createVault(store: ObjectStore, options: NewVault): Promise<Vault> {
+  const { recipients, noEscrow, now, journalFile } = options;
   if (recipients.length === 0) throw new EkkoError('bad-input', 'A vault needs at least one recipient of its key.');
   const id = randomBytes(16).toString('hex');
   const rootKey = randomBytes(ROOT_KEY_SIZE);
   const keys = deriveEpochKeys(rootKey, id, 1);
-  const wrapped = await Promise.all(
-    recipients.map((recipient) => wrapRootKey(rootKey, recipient, { vault: id, epoch: 1 })),
-  );
-  const description = describe(keys, wrapped);
+  const at = now.toISOString();
+  const dated = recipients.map((recipient) => ({ ...recipient, since: at }));
+  const epoch = await sealEpoch({ keys, rootKey, recipients: dated, earlier: [] });
+  const description = describe(id, epoch, journalFile === undefined ? 'objects' : 'sql');
   const bytes = encodeDescription(keys, description);
-  if ((await store.create(VAULT_JSON, [bytes])) === 'exists') {
+  // A store that tried again after a lost answer meets what it wrote itself.
+  if ((await store.create(VAULT_JSON, [bytes])) === 'exists' && !(await store.get(VAULT_JSON)).equals(bytes)) {
     throw new EkkoError('object-exists', `${store.url} holds a vault already. Use it, or choose another place.`);
   }
-  const vault = await assemble(store, keys, description);
-  const at = now.toISOString();
-  await vault.journal.append(() => ({ type: 'vault-created', vaultJson: contentName([bytes]), at }));
+  const log = await openJournal(description, store, journalFile);
+  const vault = await assemble({ store, log, description, keyring: keyringOf([keys]) });
+  await vault.journal.append(() => vaultCreated(description, contentName([bytes]), at));
   if (noEscrow) await vault.journal.append(() => ({ type: 'escrow-waived', at }));
   return vault;
 }
@@ -62,14 +75,17 @@ export async function createVault(store: ObjectStore, { recipients, noEscrow, no
 /**
  * Opens a vault with one of its keys. Throws `object-missing` (no vault there), `bad-format` (another format version), `wrong-key`
  * (says which keys would do), `damaged` (vault.json was changed), `journal-broken`.
+ * A vault whose journal is kept in a SQL database needs its journal file to be written to; without one it is opened for reading, from
+ * the copy of the journal in the store. Throws then also what a journal file throws, and `store-failed`.
  */
-export async function openVault(store: ObjectStore, provider: KeyProvider): Promise<Vault> {
-  const { bytes, description, mac } = await readDescription(store);
-  const context = { vault: description.vault, epoch: description.epoch.number };
-  const rootKey = await unwrapRootKey(description.epoch.wrapped, await provider.identity(), context);
-  const keys = deriveEpochKeys(rootKey, description.vault, description.epoch.number);
-  checkDescription(keys, description, mac, `${store.url}/${VAULT_JSON}`);
-  const vault = await assemble(store, keys, description);
+export async function openVault(store: ObjectStore, provider: KeyProvider, journalFile?: string): Promise<Vault> {
+  const [{ bytes, description, mac }, found] = await Promise.all([readDescription(store), listEpochObjects(store)]);
+  const objects = found.filter((object) => object.description.vault === description.vault);
+  const offered = [...objects.toReversed().map((object) => object.description.epoch), description.epoch];
+  const identity = await provider.identity(offered.flatMap(({ wrapped }) => wrapped));
+  const log = await openJournal(description, store, journalFile);
+  const { keyring, holder } = await openKeyring({ store, log, description, mac, objects }, identity);
+  const vault = { ...(await assemble({ store, log, description, keyring })), holder };
   await checkFirstEntry(vault, contentName([bytes]));
   return vault;
 }
@@ -87,22 +103,22 @@ export async function readDescription(store: ObjectStore) {
   return { bytes, ...decodeDescription(bytes, `${store.url}/${VAULT_JSON}`) };
 }
 
-function describe(keys: EpochKeys, wrapped: readonly WrappedRootKey[]): VaultDescription {
-  return {
-    format: 1,
-    vault: keys.vault,
-    segmentSize: SEGMENT_SIZE,
-    pageSpan: PAGE_SPAN,
-    suite: SUITE,
-    journal: 'objects',
-    epoch: { number: keys.epoch, wrapped, stagingPublicKey: keys.staging.publicKey.toString('base64') },
-  };
+function describe(vault: string, epoch: VaultDescription['epoch'], journal: JournalKind): VaultDescription {
+  return { format: 1, vault, segmentSize: SEGMENT_SIZE, pageSpan: PAGE_SPAN, suite: SUITE, journal, epoch };
 }
 
-async function assemble(store: ObjectStore, keys: EpochKeys, description: VaultDescription): Promise<Vault> {
-  const keyring = keyringOf([keys]);
-  const journal = await openVaultJournal({ journal: createObjectJournal(store), store, keyring });
-  return { id: description.vault, store, keyring, journal, description };
+async function assemble(parts: Pick<Vault, 'store' | 'log' | 'description' | 'keyring'>): Promise<Vault> {
+  const { store, log, description, keyring } = parts;
+  const journal = await openVaultJournal({ journal: log, store, keyring });
+  return { id: description.vault, store, keyring, journal, log, description };
+}
+
+function vaultCreated({ epoch }: VaultDescription, vaultJson: string, at: string): JournalEntry {
+  return { type: 'vault-created', vaultJson, recipients: epoch.wrapped.map(named), at };
+}
+
+function named({ recipient, kind, label }: WrappedRootKey): NamedRecipient {
+  return { recipient, kind, ...(label === undefined ? {} : { label }) };
 }
 
 /** A crash between the two writes of `createVault` leaves an empty journal: the first one to open the vault finishes it. */
@@ -110,7 +126,8 @@ async function checkFirstEntry(vault: Vault, digest: string): Promise<void> {
   const { vaultJson, position } = vault.journal.state();
   if (vaultJson === digest) return;
   if (position === 0) {
-    await vault.journal.append(() => ({ type: 'vault-created', vaultJson: digest, at: new Date().toISOString() }));
+    const now = new Date().toISOString();
+    await vault.journal.append(() => vaultCreated(vault.description, digest, now));
     return;
   }
   throw new EkkoError(

@@ -24,3 +24,6 @@ export interface SegmentRun {
   readonly first: number;
   readonly count: number;
 }
+
+/** How long an expired restore point can be brought back, unless somebody says otherwise: 7 days. Policy only; safety knows no clock. */
+export const GRACE_HOURS = 168;

@@ -1,10 +1,12 @@
 import type { Extent } from '#vault/format/extents.ts';
 import { pagesOf } from '#vault/format/manifest.ts';
 import { packName } from '#vault/format/pack.ts';
+import { knownMoves } from '#vault/moves/pack-moves.ts';
+import { openRedirects } from '#vault/moves/redirects.ts';
 import { readManifest, readPage, type VaultReader } from '#vault/records.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { PAGE_SPAN, SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type { VerifiedPoint } from './inventory.ts';
+import { followMoves, type VerifiedPoint } from './inventory.ts';
 import type { Problem } from './problem.ts';
 import type { AffectedDisk } from './report.ts';
 
@@ -62,6 +64,7 @@ interface PageLoss {
 /** What is lost of a page; pages are shared between points, so each is looked at once. */
 function openPageLosses(reader: VaultReader, problems: ReadonlyMap<string, Problem>) {
   const known = new Map<string, readonly PageLoss[]>();
+  const redirects = openRedirects(reader, () => knownMoves(reader));
   return async (name: string): Promise<readonly PageLoss[]> => {
     const losses = known.get(name) ?? (await look(name));
     known.set(name, losses);
@@ -71,8 +74,20 @@ function openPageLosses(reader: VaultReader, problems: ReadonlyMap<string, Probl
   async function look(name: string): Promise<PageLoss[]> {
     const key = contentKey(Folder.pages, name);
     if (problems.has(key)) return [{ key, offset: 0, length: PAGE_SPAN }];
-    return (await readPage(reader, name)).flatMap((extent) => lossesIn(extent, problems));
+    const losses: PageLoss[] = [];
+    for (const extent of await readPage(reader, name)) losses.push(...(await lossesOf(extent)));
+    return losses;
   }
+
+  async function lossesOf(extent: Extent): Promise<PageLoss[]> {
+    const { pieces, problem } = await followMoves(redirects, extent);
+    if (problem !== undefined) return [{ key: problem.move, ...wholeExtent(extent) }];
+    return pieces.flatMap((piece) => lossesIn(piece, problems));
+  }
+}
+
+function wholeExtent({ start, count }: Extent): Pick<PageLoss, 'offset' | 'length'> {
+  return { offset: start * SEGMENT_SIZE, length: count * SEGMENT_SIZE };
 }
 
 function lossesIn(extent: Extent, problems: ReadonlyMap<string, Problem>): PageLoss[] {

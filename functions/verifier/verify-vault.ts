@@ -1,11 +1,15 @@
 import { availableParallelism } from 'node:os';
+import { SHARDS } from '#vault/journal/entries.ts';
 import type { Keyring } from '#vault/keys/epoch-keys.ts';
+import { knownMoves, type PackMoves } from '#vault/moves/pack-moves.ts';
+import type { VaultReader } from '#vault/records.ts';
 import { runInThreads } from '#vault/restore/job-threads.ts';
 import { readerSettings } from '#vault/restore/open-reader.ts';
 import { CONTENT_NAMED, nameOf } from '#vault/store/object-names.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
+import type { ObjectStore, StoredObject } from '#vault/store/object-store.ts';
 import { findAffected } from './affected-disks.ts';
 import { checkObject, type ObjectCheck, type ObjectOutcome } from './check-object.ts';
+import { ALL_SHARDS, shardOf } from './choose-shards.ts';
 import { type Inventory, takeInventory, type VerifiedPoint } from './inventory.ts';
 import type { Problem } from './problem.ts';
 import type { AffectedDisk, Finding, VerifyReport } from './report.ts';
@@ -16,6 +20,10 @@ export interface VerifyRequest {
   readonly keyring: Keyring | undefined;
   /** The restore points that must be whole; none are followed without a keyring. */
   readonly points: readonly VerifiedPoint[];
+  /** Tells which packs were moved; needed with a keyring. */
+  readonly journal?: PackMoves;
+  /** Only objects of these shards are read. Default: all. */
+  readonly shards?: readonly number[];
   /** Where objects are checked; undefined: in the calling thread. */
   readonly threads: VerifyThreads | undefined;
   readonly onProgress?: (progress: VerifyProgress) => void;
@@ -41,23 +49,48 @@ const MOST_THREADS = 4;
  */
 export async function verifyVault(request: VerifyRequest): Promise<VerifyReport> {
   const began = performance.now();
-  const { store, keyring } = request;
-  const points = keyring === undefined ? [] : request.points;
-  const inventory = keyring === undefined ? EMPTY : await takeInventory({ store, keyring }, points);
+  const { store, keyring, journal } = request;
+  const reader = keyring === undefined ? undefined : { store, keyring, journal };
+  const points = reader === undefined ? [] : request.points;
+  const inventory = reader === undefined ? EMPTY : await takeInventory(reader, points);
   const problems = new Map(inventory.problems);
   const sums = { objects: 0, bytes: 0, segments: 0 };
-  await checkAll(request, inventory, (outcome, { key }) => {
+  const add: OnOutcome = (outcome, { key }) => {
     sums.objects++;
     sums.bytes += outcome.bytes;
     sums.segments += outcome.segments;
     if (outcome.problem && !problems.has(key)) problems.set(key, outcome.problem);
     request.onProgress?.({ objects: sums.objects, bytes: sums.bytes });
-  });
+  };
+  await checkAll(request, inventory, add);
+  if (reader !== undefined) await forgiveMoved({ ...reader, points }, inventory, problems, add);
   const affected =
-    keyring === undefined || problems.size === 0 ? new Map() : await findAffected({ store, keyring }, points, problems);
+    reader === undefined || problems.size === 0 ? new Map() : await findAffected(reader, points, problems);
   const findings = [...problems].map(([key, problem]) => finding(key, problem, affected.get(key) ?? [], keyring));
   findings.sort((a, b) => (a.object < b.object ? -1 : 1));
   return { ...sums, points: points.length, seconds: (performance.now() - began) / 1000, findings };
+}
+
+/** Packs that were moved and removed since the inventory are missing by right: their segments are checked where they lie now. */
+async function forgiveMoved(
+  reader: VaultReader & Pick<VerifyRequest, 'points'>,
+  inventory: Inventory,
+  problems: Map<string, Problem>,
+  onResult: OnOutcome,
+): Promise<void> {
+  const missing = [...inventory.packs.keys()].filter((key) => problems.get(key)?.code === 'object-missing');
+  if (missing.length === 0 || reader.journal === undefined) return;
+  await reader.journal.refresh();
+  const moved = knownMoves(reader);
+  const gone = missing.filter((key) => moved.get(nameOf(key) ?? '') !== undefined);
+  if (gone.length === 0) return;
+  const { packs } = await takeInventory(reader, reader.points);
+  for (const key of gone) if (!packs.has(key)) problems.delete(key);
+  for (const [key, uses] of packs) {
+    if (inventory.packs.has(key)) continue;
+    const check = { key, size: undefined, uses };
+    onResult(await checkObject(reader.store, reader.keyring, check), check);
+  }
 }
 
 const EMPTY: Inventory = { packs: new Map(), problems: new Map() };
@@ -66,7 +99,7 @@ type OnOutcome = (outcome: ObjectOutcome, check: ObjectCheck) => void;
 
 async function checkAll(request: VerifyRequest, inventory: Inventory, onResult: OnOutcome): Promise<void> {
   const { store, keyring, threads, signal } = request;
-  const jobs = checksOf(store, inventory);
+  const jobs = checksOf(store, inventory, request.shards ?? ALL_SHARDS);
   if (threads === undefined) {
     for await (const check of jobs) {
       signal?.throwIfAborted();
@@ -86,15 +119,32 @@ async function checkAll(request: VerifyRequest, inventory: Inventory, onResult: 
 }
 
 /** Every object that is there, then every pack that is needed and was not. */
-async function* checksOf(store: ObjectStore, { packs }: Inventory): AsyncGenerator<ObjectCheck> {
-  const missing = new Set(packs.keys());
-  for (const folder of CONTENT_NAMED) {
-    for await (const { key, size } of store.list(folder)) {
-      missing.delete(key);
-      if (nameOf(key) !== undefined) yield { key, size, uses: packs.get(key) ?? [] };
-    }
+async function* checksOf(
+  store: ObjectStore,
+  { packs }: Inventory,
+  shards: readonly number[],
+): AsyncGenerator<ObjectCheck> {
+  const wanted = new Set(shards);
+  const missing = new Set([...packs.keys()].filter((key) => wanted.has(shardOf(nameOf(key) ?? ''))));
+  for await (const { key, size } of objectsOf(store, shards)) {
+    missing.delete(key);
+    yield { key, size, uses: packs.get(key) ?? [] };
   }
   for (const key of missing) yield { key, size: undefined, uses: packs.get(key) ?? [] };
+}
+
+/** The content-named objects of these shards; a part of them is listed folder by folder, all of them at once. */
+export async function* objectsOf(store: ObjectStore, shards: readonly number[]): AsyncGenerator<StoredObject> {
+  for (const folder of CONTENT_NAMED) {
+    const prefixes = shards.length === SHARDS ? [folder] : shards.map((shard) => `${folder}${shardText(shard)}/`);
+    for (const prefix of prefixes) {
+      for await (const object of store.list(prefix)) if (nameOf(object.key) !== undefined) yield object;
+    }
+  }
+}
+
+function shardText(shard: number): string {
+  return shard.toString(16).padStart(2, '0');
 }
 
 function finding(key: string, { code, message }: Problem, affects: readonly AffectedDisk[], keyring: unknown): Finding {

@@ -6,6 +6,12 @@ import { checkObject, type ObjectCheck } from './check-object.ts';
 
 /** Entry of a worker thread: `workerData` are `ReaderSettings`, without keys where none were given; each job is an `ObjectCheck`. */
 const settings = workerData as ReaderSettings;
-const keyring = settings.epochs.length === 0 ? undefined : openReader(settings).keyring;
-const store = openStore(settings.url);
-serveJobs((check: ObjectCheck) => checkObject(store, keyring, check));
+const opened = settings.epochs.length === 0 ? openKeyless(settings.url) : openReader(settings);
+serveJobs(async (check: ObjectCheck) => {
+  const { store, keyring } = await opened;
+  return checkObject(store, keyring, check);
+});
+
+async function openKeyless(url: string) {
+  return { store: await openStore(url), keyring: undefined };
+}

@@ -20,6 +20,7 @@ export type FullReason =
   | 'bitmap-parent-unknown'
   | 'disk-resized'
   | 'bitmap-distrusted'
+  | 'no-common-point'
   | 'asked-for';
 
 /** What one disk's export will read, known exactly before the first byte. Runs ascend, do not touch or overlap, and lie within the disk. */
@@ -34,6 +35,20 @@ export interface DiskPlan {
   readonly zero: readonly SegmentRun[];
   /** Clean segments to read all the same and compare with the base: the bitmap audit. Disjoint from `data` and `zero`. */
   readonly audit: readonly SegmentRun[];
+  /** Set where the disk is a copy of what another vault holds: of what, and what is on record of its own moment. */
+  readonly copied?: CopiedMoment;
+}
+
+/** The restore point of another vault that a disk is copied from, and how the disk's own moment was taken. */
+export interface CopiedMoment {
+  /** Id of the other vault. */
+  readonly vault: string;
+  readonly run: string;
+  /** ISO time. */
+  readonly takenAt: string;
+  readonly consistency: Consistency;
+  readonly consistencyNote: string;
+  readonly frozenMs: number;
 }
 
 export type Consistency = 'application' | 'file-system' | 'crash';
@@ -77,7 +92,7 @@ export interface MomentRequest {
   readonly auditShare: number;
 }
 
-/** Finds what changed. Implementations: QEMU by QMP; files and block devices. One conformance suite runs over all. */
+/** Finds what changed. Implementations: QEMU by QMP; files and block devices; another vault. One conformance suite runs over all. */
 export interface ChangedBlockSource {
   /** Disks that can be protected, found without touching the guest. */
   disks(): Promise<readonly SourceDisk[]>;

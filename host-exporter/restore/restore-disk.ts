@@ -70,7 +70,7 @@ const MOST_THREADS = 4;
 export async function restoreDisk(request: RestoreRequest): Promise<RestoreResult> {
   const began = performance.now();
   const counted = openCountedStore(request.reader.store);
-  const reader = { store: counted, keyring: request.reader.keyring };
+  const reader = { ...request.reader, store: counted };
   const manifest = await readManifest(reader, request.manifest);
   const plan = await planRestore(reader, manifest);
   const { prepared, ledger, target } = await openDestination(request, manifest, plan);

@@ -29,9 +29,9 @@ export interface SpanRestorer {
 
 /** Opens vault and target in this thread. Throws `bad-input`, `target-failed`. */
 export async function openSpanRestorer(work: SpanWork): Promise<SpanRestorer> {
-  const { store, keyring } = 'store' in work.reader ? work.reader : openReader(work.reader);
-  const counted = openCountedStore(store);
-  const reader = openDiskReader({ store: counted, keyring }, work);
+  const opened = 'store' in work.reader ? work.reader : await openReader(work.reader);
+  const counted = openCountedStore(opened.store);
+  const reader = openDiskReader({ ...opened, store: counted }, work);
   const target = await openTarget(work.target);
   return {
     async restore(run) {

@@ -5,7 +5,7 @@ import type { ExportTicket } from '#vault/runs.ts';
 import { stagingKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '#vault/words.ts';
-import type { DiskPlan, HeldMoment } from '../changed-blocks/changed-block-source.ts';
+import type { CopiedMoment, DiskPlan, HeldMoment } from '../changed-blocks/changed-block-source.ts';
 import { newPartBuilder, type PartBuilder } from './part-builder.ts';
 import { inOrder, type ReadStep, readAhead } from './read-ahead.ts';
 
@@ -133,11 +133,16 @@ function summaryOf(moment: HeldMoment, plan: DiskPlan, parts: number): ExportSum
     base: plan.base,
     fullReason: plan.fullReason,
     origin: plan.disk.origin,
-    takenAt: moment.takenAt.toISOString(),
-    consistency: moment.consistency,
-    consistencyNote: moment.consistencyNote,
-    frozenMs: moment.frozenMs,
+    ...(plan.copied === undefined ? momentOf(moment) : copyOf(plan.copied)),
   };
+}
+
+function momentOf({ takenAt, consistency, consistencyNote, frozenMs }: HeldMoment) {
+  return { takenAt: takenAt.toISOString(), consistency, consistencyNote, frozenMs };
+}
+
+function copyOf({ vault, run, ...moment }: CopiedMoment) {
+  return { ...moment, copyOf: { vault, run } };
 }
 
 /** Waits as long as it takes to stay within `bandwidth` bytes a second, counted from the first call. */

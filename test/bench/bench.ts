@@ -1,6 +1,7 @@
 // npm run bench: what Ekko takes, beside its peers, and whether it is what was promised. A measurement, no test: a goal that is missed is
 // said, and the exit code is 0.
 import { formatTable } from '../../functions/command-line/text/table.ts';
+import { lacks } from '../setup/cache.ts';
 import { type BenchArguments, HELP, readArguments } from './bench-arguments.ts';
 import { ensureBundles } from './ensure-bundles.ts';
 import { describeMachine } from './machine.ts';
@@ -30,7 +31,7 @@ async function bench(wanted: BenchArguments): Promise<Row[]> {
 }
 
 async function measureAll({ lab }: OpenLab, only: readonly string[]): Promise<Row[]> {
-  const has = { qemu: lab.qemu && lab.qemuImg, nbdcopy: lab.nbdcopy };
+  const has = { qemu: lab.qemu && lab.qemuImg, nbdcopy: lab.nbdcopy, swift: !lacks('swift'), ceph: !lacks('ceph') };
   const rows: Row[] = [];
   for (const group of measurements(lab).filter(({ name }) => isWanted(name, only))) {
     const missing = group.needs.filter((need) => !has[need]);

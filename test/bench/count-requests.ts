@@ -20,7 +20,7 @@ async function openSource(): Promise<ChangedBlockSource> {
   return openQemuSource({ qmpSocket: place, scratchDirectory, stateDirectory });
 }
 
-const store = openCountedStore(openStore(url));
+const store = openCountedStore(await openStore(url));
 const vault = await openVault(store, keyFileProvider(keyFile));
 const source = await openSource();
 await runBackup({

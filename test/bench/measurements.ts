@@ -9,15 +9,30 @@ import { nbdRows, readByNbd } from './nbd-read.ts';
 import { countFullRequests, perGib, requestRows, restoreRequests } from './requests.ts';
 import { restoreFirst, restoreRows } from './restores.ts';
 import type { Row } from './row.ts';
+import { s3Rows } from './s3-store.ts';
+import { sweepRows } from './sweeps.ts';
+import { swiftRows } from './swift-store.ts';
 
 /** In the order in which they are made. */
-const GROUPS = ['full', 'again', 'restore', 'incremental', 'nbd-read', 'empty-commit', 'memory', 'requests'] as const;
+const GROUPS = [
+  'full',
+  'again',
+  'restore',
+  'incremental',
+  'nbd-read',
+  'empty-commit',
+  'memory',
+  'requests',
+  'swift',
+  's3',
+  'sweep',
+] as const;
 
 /** A group of rows whose names begin with `name` and a dot. */
 export interface Group {
   readonly name: (typeof GROUPS)[number];
   /** What the group cannot do without. */
-  readonly needs: readonly ('qemu' | 'nbdcopy')[];
+  readonly needs: readonly ('qemu' | 'nbdcopy' | 'swift' | 'ceph')[];
   rows(): Promise<Row[]>;
 }
 
@@ -53,6 +68,9 @@ export function measurements(lab: Lab): Group[] {
       rows: async () => memoryRows(await first(), await restores(), await large(), await changed()),
     },
     { name: 'requests', needs: ['qemu'], rows: requests },
+    { name: 'swift', needs: ['swift'], rows: () => swiftRows(lab) },
+    { name: 's3', needs: ['ceph'], rows: () => s3Rows(lab) },
+    { name: 'sweep', needs: [], rows: () => sweepRows(lab) },
   ];
 }
 

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { stopServices } from '../cloud/service.ts';
 import type { BenchArguments } from './bench-arguments.ts';
 import { checkRoom } from './disk-usage.ts';
 import { findEkko } from './ekko.ts';
@@ -8,6 +10,7 @@ import { makeImage } from './input.ts';
 import type { Lab } from './lab.ts';
 import { findBorg, findRestic, versionOf } from './peers.ts';
 import { endChildren } from './process.ts';
+import { servicesOf } from './swift-store.ts';
 
 /** Room that all measurements take together, in sizes of the image; the rest is for the large disk and for what is read by NBD. */
 const ROOM_PER_SIZE = 3;
@@ -30,6 +33,7 @@ export async function openLab(wanted: BenchArguments, say: (line: string) => voi
   await mkdir(folder);
   const close = async () => {
     endChildren();
+    if (existsSync(servicesOf(folder))) await stopServices(servicesOf(folder));
     if (wanted.keep) return say(`Everything is left in ${base}.`);
     await rm(wanted.folder === undefined ? base : folder, { recursive: true, force: true, maxRetries: 5 });
   };

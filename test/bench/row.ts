@@ -1,6 +1,6 @@
 import { formatSize } from '../../functions/command-line/text/sizes.ts';
 
-export type Unit = 's' | 'x' | '%' | 'B' | 'B/s' | 'requests' | 'requests/GiB';
+export type Unit = 's' | 'x' | '%' | 'B' | 'B/s' | 'requests' | 'requests/GiB' | 'packs';
 
 /** One figure of the bench. `goal` and `holds` are null for figures that are only shown. */
 export interface Row {
@@ -31,7 +31,7 @@ export function atLeast(name: string, value: number, unit: Unit, least: number):
 export function formatValue(value: number, unit: Unit): string {
   if (unit === 'B') return formatSize(value);
   if (unit === 'B/s') return `${formatSize(value)}/s`;
-  if (unit === 'requests') return `${value} requests`;
+  if (unit === 'requests' || unit === 'packs') return `${Math.round(value)} ${unit}`;
   // Three digits: what just misses its goal must not look as if it held.
   return `${value >= 100 ? Math.round(value) : Number(value.toPrecision(3))} ${unit}`;
 }

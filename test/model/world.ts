@@ -16,6 +16,8 @@ export interface BackupOptions {
   readonly delivery?: Delivery;
   readonly audit?: boolean;
   readonly partSegments?: number;
+  /** What the backup sees in place of its store. */
+  readonly over?: (store: ObjectStore) => ObjectStore;
 }
 
 /** One vault in memory and a guest that is backed up to it. Each backup is a process of its own, which may die. */
@@ -23,7 +25,10 @@ export interface World {
   readonly memory: ObjectStore;
   readonly guest: ModelGuest;
   backup(options?: BackupOptions): Promise<RestorePoint>;
-  open(): Promise<Vault>;
+  /** Opens the vault, over a store on which faults happen. */
+  open(...faults: Fault[]): Promise<Vault>;
+  /** Opens it over another store, which leads to `memory`. */
+  openOver(store: ObjectStore): Promise<Vault>;
   /** Store writes of the last backup. */
   writes(): number;
 }
@@ -42,10 +47,11 @@ export async function newWorld(segments: number, missing = 0): Promise<World> {
     memory,
     guest,
     writes: () => store?.calls('write') ?? 0,
-    open: () => openVault(memory, provider),
-    async backup({ faults = [], delivery = PROMPT, audit = false, partSegments = 5 } = {}) {
+    openOver: (store) => openVault(store, provider),
+    open: (...faults) => openVault(faults.length === 0 ? memory : openFaultyStore(memory, faults), provider),
+    async backup({ faults = [], delivery = PROMPT, audit = false, partSegments = 5, over } = {}) {
       store = openFaultyStore(memory, faults);
-      const vault = await openVault(store, provider);
+      const vault = await openVault(over === undefined ? store : over(store), provider);
       return runBackup({
         vault,
         host: openInlineHost(vault, delivery),
@@ -63,9 +69,10 @@ export async function newWorld(segments: number, missing = 0): Promise<World> {
   };
 }
 
-/** The disk of a restore point as a restore would write it. */
+/** The disk of a restore point, expired or not, as a restore would write it. */
 export async function restored(vault: Vault, run: string): Promise<Buffer> {
-  const disk = (await vault.journal.refresh()).points.get(run)?.disks[0];
+  const { points, expired } = await vault.journal.refresh();
+  const disk = (points.get(run) ?? expired.get(run))?.disks[0];
   if (disk === undefined) throw new Error(`There is no restore point ${run}.`);
   const image = Buffer.alloc(disk.size, 0xff);
   const reader = openDiskReader(vault, { bestEffort: false });

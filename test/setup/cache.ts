@@ -8,7 +8,19 @@ export const checkout = join(import.meta.dirname, '..', '..');
 export const cache = join(checkout, 'node_modules', '.cache', 'ekko');
 
 /** Things that come with Debian packages, which not every machine has. */
-export type Need = 'qemu' | 'guest' | 'restic' | 'borg' | 'nbdcopy';
+export type Need =
+  | 'qemu'
+  | 'guest'
+  | 'restic'
+  | 'borg'
+  | 'nbdcopy'
+  | 'mariadb'
+  | 'postgres'
+  | 'ceph'
+  | 'control-plane'
+  | 'compute'
+  | 'keystone'
+  | 'swift';
 
 /** What `.setup/prepare.mjs` found on this machine. */
 export interface Available {

@@ -41,11 +41,16 @@ function latest(points: readonly CommittedPoint[], disk: string | undefined): Co
   );
 }
 
-function whatWasFound(point: string, found: readonly CommittedPoint[]): string {
+/** Why `point` means none of several points, or none at all. */
+export function whatWasFound(
+  point: string,
+  found: readonly Pick<CommittedPoint, 'run'>[],
+  kind = 'restore point',
+): string {
   const shown = plainText(point, 40);
-  if (found.length === 0) return `There is no restore point "${shown}".`;
+  if (found.length === 0) return `There is no ${kind} "${shown}".`;
   const ids = found.slice(0, 3).map(({ run }) => run);
-  return `"${shown}" may be any of ${found.length} restore points: ${ids.join(', ')}${found.length > 3 ? ', …' : ''}.`;
+  return `"${shown}" may be any of ${found.length} ${kind}s: ${ids.join(', ')}${found.length > 3 ? ', …' : ''}.`;
 }
 
 /** The disks of a point that are meant: all, or the one named. Throws `disk-unknown` listing those that there are. */

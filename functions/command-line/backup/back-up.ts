@@ -29,7 +29,7 @@ export async function backUp(url: string, options: BackupOptions, context: Comma
   const { screen } = context;
   const interruption = watchSignals(() => screen.remark('Ending cleanly; press Ctrl-C again to leave at once.'));
   try {
-    return await backUpInto(openCountedStore(openStore(url)), options, context, interruption);
+    return await backUpInto(openCountedStore(await openStore(url)), options, context, interruption);
   } finally {
     interruption.ignore();
   }
@@ -42,14 +42,16 @@ async function backUpInto(
   { signal }: Interruption,
 ): Promise<BackupReport> {
   const began = performance.now();
-  const { screen, verbose, keyFile = '' } = context;
+  const { screen, verbose, keyFile = '', journalFile } = context;
   const { workers, level, group, quiesce, full, auditShare, bandwidth } = options;
   const log = verbose ? (line: string) => screen.remark(line) : undefined;
   const opened = await openStoredVault(store, context);
   await using source = closing(await openSource(options));
   const { memory, ...parts } = planStaging(workers, (await source.it.disks()).length);
   const vault = { ...opened, store: withSharedStaging(store, memory) };
-  await using host = closing(openEmbeddedHost({ vault: store.url, keyFile, workers, level, staging: memory, log }));
+  await using host = closing(
+    openEmbeddedHost({ vault: store.url, keyFile, journalFile, workers, level, staging: memory, log }),
+  );
   using progress = ending(await openProgress(screen, 'Reading', signal));
   const watch = watchBackup(screen, progress.it, group);
   const point = await runBackup({

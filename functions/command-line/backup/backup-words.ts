@@ -13,6 +13,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'bitmap-parent-unknown': 'its dirty bitmap counts from a restore point that the vault does not have',
   'disk-resized': 'the disk was resized',
   'bitmap-distrusted': 'the bitmap audit found changes that its dirty bitmap had missed',
+  'no-common-point': 'the two vaults have no copied point in common',
   'asked-for': 'asked for',
 };
 

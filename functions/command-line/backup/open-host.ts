@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { SharedStaging } from '#vault/store/shared-staging.ts';
+import { storeEnvironment } from '#vault/store/store-environment.ts';
 import { bundlePath } from '../../host/bundles.ts';
 import { type FunctionHost, openFunctionHost } from '../../host/function-host.ts';
 
@@ -7,6 +8,7 @@ export interface EmbeddedHost {
   /** URL of the vault, absolute. */
   readonly vault: string;
   readonly keyFile: string;
+  readonly journalFile: string | undefined;
   readonly workers: number;
   /** zstd, 1-3. */
   readonly level: number;
@@ -19,7 +21,8 @@ export interface EmbeddedHost {
 const CALLS_PER_WORKER = 2;
 
 /** Starts the functions in threads of this process. The first loads its code at once, while the exporter still plans. */
-export function openEmbeddedHost({ vault, keyFile, workers, level, staging, log }: EmbeddedHost): FunctionHost {
+export function openEmbeddedHost(settings: EmbeddedHost): FunctionHost {
+  const { vault, keyFile, journalFile, workers, level, staging, log } = settings;
   const host = openFunctionHost({
     workers,
     staging,
@@ -30,8 +33,10 @@ export function openEmbeddedHost({ vault, keyFile, workers, level, staging, log 
       'point-committer': bundlePath('point-committer'),
     },
     environment: {
+      ...storeEnvironment(process.env),
       EKKO_VAULT: vault,
       EKKO_KEY_FILE: resolve(keyFile),
+      ...(journalFile === undefined ? {} : { EKKO_JOURNAL_FILE: resolve(journalFile) }),
       EKKO_COMPRESSION_LEVEL: String(level),
       POWERTOOLS_LOG_LEVEL: log === undefined ? 'ERROR' : 'INFO',
       POWERTOOLS_METRICS_DISABLED: 'true',

@@ -7,6 +7,8 @@ export interface InitOptions extends EveryCommand {
   readonly recipient?: readonly string[];
   /** False with `--no-escrow`. */
   readonly escrow: boolean;
+  readonly qr?: boolean;
+  readonly qrFile?: string;
 }
 
 /** `ekko init VAULT` */
@@ -14,26 +16,41 @@ export function addInit(program: Command, run: Runner): void {
   const command = addCommand(program, 'init', 'VAULT', 'make a vault', 'ekko init /backups/web --key-file ~/ekko.key')
     .argument('<vault>', 'path or URL of a place that holds no vault yet')
     .option('--recipient <text...>', 'another key that shall open it: ekko-recipient-1:…, as its key file says')
-    .option('--no-escrow', 'make no escrow code: if the key file is lost, all backups are');
+    .option('--no-escrow', 'make no escrow code: if the key file is lost, all backups are')
+    .option('--qr', 'show the escrow code as a QR code too, on the terminal')
+    .option(
+      '--qr-file <file>',
+      'write a page to print, with the code and its QR code: FILE.svg (or .png: QR code alone)',
+    );
   withKey(command).action((vault: string, options: InitOptions) =>
     run(options, (context) => init(vault, options, context)),
   );
 }
 
-async function init(url: string, options: InitOptions, { screen, keyFile }: CommandContext): Promise<ExitCode> {
+async function init(url: string, options: InitOptions, context: CommandContext): Promise<ExitCode> {
+  const { screen, keyFile, journalFile } = context;
   const [{ openStore }, { makeVault, planVault, recipientText }, { describeKeys, describeVault }] = await Promise.all([
     import('#vault/store/open-store.ts'),
     import('../init/new-vault.ts'),
     import('../init/init-words.ts'),
   ]);
-  const store = openStore(url);
-  const plan = await planVault(store, { keyFile, recipients: options.recipient ?? [], noEscrow: !options.escrow });
+  const { checkQr, showCode } = await import('../escrow/renew-escrow.ts');
+  checkQr(options, screen);
+  const store = await openStore(url);
+  const recipients = options.recipient ?? [];
+  const plan = await planVault(store, { keyFile, journalFile, recipients, noEscrow: !options.escrow });
   screen.lines(...describeKeys(plan));
-  const { id, journal } = await makeVault(store, plan);
+  const { id, journal, log, description } = await makeVault(store, plan);
   screen.lines(...describeVault(plan, store.url));
-  if (plan.escrow !== undefined && !screen.json) await confirmNow(url, store, screen);
+  if (plan.escrow !== undefined) {
+    const { code, fingerprint: recipient } = plan.escrow;
+    await showCode(screen, options, { code, vault: id, url: store.url, recipient, now: new Date() });
+    const { confirmNow } = await import('../escrow/confirm-now.ts');
+    if (!screen.json) await confirmNow(url, store, context, true);
+  }
   screen.document({
     vault: { id, url: store.url },
+    journal: { kind: description.journal, url: log.url },
     keyFile: { path: plan.keyFile.path, isNew: plan.keyFile.isNew, recipient: recipientText(plan) },
     escrow: {
       state: journal.state().escrow,
@@ -42,20 +59,4 @@ async function init(url: string, options: InitOptions, { screen, keyFile }: Comm
     },
   });
   return ExitCode.done;
-}
-
-async function confirmNow(
-  url: string,
-  store: ReturnType<typeof import('#vault/store/open-store.ts').openStore>,
-  screen: CommandContext['screen'],
-): Promise<void> {
-  const later = `Type it back with \`ekko escrow ${url}\`: before that the vault takes no backup.`;
-  if (!screen.canAsk) return screen.lines('', `The escrow code is not confirmed yet. ${later}`);
-  screen.lines('', 'Type the code back, from the paper (or press Enter to do it later):');
-  const { askForCode } = await import('../escrow/ask-for-code.ts');
-  const confirmed = await askForCode(screen, store).catch((error: unknown) => {
-    screen.remark(error instanceof Error ? error.message : String(error));
-    return undefined;
-  });
-  screen.lines(confirmed === undefined ? `Not confirmed yet. ${later}` : 'Confirmed: backups can begin.');
 }

@@ -16,14 +16,16 @@ export function addShow(program: Command, run: Runner): void {
     .argument('<point>', 'id of the point, the beginning of one, or `latest`; behind a "/" one disk');
   withKeyOrCode(command).action((vault: string, point: string, options: EveryCommand) =>
     run(options, async (context) => {
-      const [{ openCommandVault }, { findPoint }, { describePoint }] = await Promise.all([
+      const [{ openCommandVault }, { findPoint }, { describePoint, standingOf }] = await Promise.all([
         import('../open-command-vault.ts'),
         import('../points/find-point.ts'),
         import('../points/show-point.ts'),
       ]);
-      const found = await findPoint(await openCommandVault(vault, context), point);
-      context.screen.lines(...describePoint(found, new Date()));
-      context.screen.document({ point: found });
+      const opened = await openCommandVault(vault, context);
+      const found = await findPoint(opened, point);
+      const standing = standingOf(opened.journal.state(), found.id);
+      context.screen.lines(...describePoint(found, standing, new Date()));
+      context.screen.document({ point: found, ...standing });
       return ExitCode.done;
     }),
   );

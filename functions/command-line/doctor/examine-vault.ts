@@ -1,9 +1,10 @@
 import type { OpenRun, VaultState } from '#vault/journal/state.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
+import { standingHolds } from '../holds/standing-holds.ts';
 import { plainText } from '../text/plain-text.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
-import { formatAge } from '../text/times.ts';
+import { formatAge, formatTime } from '../text/times.ts';
 import { isGone, thisProcess } from '../this-process.ts';
 import type { Finding } from './finding.ts';
 
@@ -11,6 +12,15 @@ import type { Finding } from './finding.ts';
 export function journalFinding({ position, points }: VaultState): Finding {
   const found = `whole: ${formatCount(position, 'entry', 'entries')}, ${formatCount(points.size, 'restore point')}`;
   return { subject: 'journal', verdict: 'ok', found };
+}
+
+/** How many keys open the vault, and since when its newest one is in force. */
+export function keysFinding({ epochs, recipients }: VaultState, now = new Date()): Finding {
+  const newest = epochs.at(-1);
+  const began = newest === undefined ? '' : `, begun ${formatAge(new Date(newest.at), now)}`;
+  const opens = recipients.size === 1 ? 'key opens' : 'keys open';
+  const found = `${recipients.size} ${opens} the vault; key epoch ${newest?.epoch ?? 1}${began}`;
+  return { subject: 'keys', verdict: 'ok', found };
 }
 
 export function escrowFinding({ escrow }: VaultState): Finding {
@@ -39,6 +49,17 @@ function runFinding(run: OpenRun, now: Date): Finding {
   }
   if (run.host === thisProcess().host) return { subject, verdict: 'ok', found: `${found}: its process lives` };
   return { subject, verdict: 'note', found: `${found}: whether it lives cannot be seen from here` };
+}
+
+/** Each hold for reading whose process is gone; the others are nobody's worry. */
+export function holdFindings(state: VaultState): Finding[] {
+  const stale = standingHolds(state).filter((hold) => hold.stale);
+  return stale.map(({ name, points, host, at }) => ({
+    subject: 'hold',
+    verdict: 'note',
+    found: `${name} of ${formatTime(new Date(at))} on ${plainText(host, 60)} keeps ${plainText(points.join(', '), 200)}: its process is gone`,
+    advice: 'Nothing is lost: the next backup or restore on this host releases it, or `ekko release`.',
+  }));
 }
 
 /** Staged parts and receipts that belong to no open run. */

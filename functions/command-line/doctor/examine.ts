@@ -1,11 +1,18 @@
 import { codeOf } from '#vault/errors.ts';
-import type { VaultDescription } from '#vault/format/vault-description.ts';
+import type { JournalKind, VaultDescription } from '#vault/format/vault-description.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { readDescription, type Vault } from '#vault/vault.ts';
 import { openWholeVault } from '../open-command-vault.ts';
 import type { GivenKey } from '../run-command.ts';
-import { escrowFinding, journalFinding, leftOverFinding, runFindings } from './examine-vault.ts';
+import {
+  escrowFinding,
+  holdFindings,
+  journalFinding,
+  keysFinding,
+  leftOverFinding,
+  runFindings,
+} from './examine-vault.ts';
 import { type Finding, findingOf } from './finding.ts';
 import { freeSpace } from './free-space.ts';
 import { probeStore } from './probe-store.ts';
@@ -13,12 +20,14 @@ import { findTools } from './tools.ts';
 
 /** Looks at the store, at the vault if there is one, and at the tools of this machine. Throws `bad-input` for a vault that cannot be named so. */
 export async function examine(url: string, context: GivenKey): Promise<Finding[]> {
-  const store = openStore(url);
-  const isVault = await holdsVault(store);
+  const store = await openStore(url);
+  const found = await descriptionIn(store);
+  const place = found.journal ?? (context.journalFile === undefined ? 'objects' : 'sql');
   return [
-    ...(await probeStore(store)),
+    ...(await probeStore(store, place)),
+    ...(place === 'sql' ? await examineSqlJournal(context) : []),
     ...(await freeSpace(store)),
-    ...(isVault ? await examineVault(store, context) : [NO_VAULT]),
+    ...(found.isVault ? await examineVault(store, context) : [NO_VAULT]),
     ...(await findTools()),
   ];
 }
@@ -30,14 +39,27 @@ const NO_VAULT: Finding = {
   advice: 'Make one with `ekko init`.',
 };
 
-async function holdsVault(store: ObjectStore): Promise<boolean> {
+async function descriptionIn(store: ObjectStore): Promise<{ isVault: boolean; journal?: JournalKind }> {
   try {
-    await readDescription(store);
-    return true;
+    const { description } = await readDescription(store);
+    return { isVault: true, journal: description.journal };
   } catch (error) {
-    return codeOf(error) !== 'object-missing';
+    return { isVault: codeOf(error) !== 'object-missing' };
   }
 }
+
+async function examineSqlJournal({ journalFile }: GivenKey): Promise<Finding[]> {
+  if (journalFile === undefined) return [NO_JOURNAL_FILE];
+  const { probeJournal } = await import('./probe-journal.ts');
+  return probeJournal(journalFile);
+}
+
+const NO_JOURNAL_FILE: Finding = {
+  subject: 'SQL journal',
+  verdict: 'note',
+  found: 'was not looked at: the vault can be read, from the copy of its journal, and not be written to',
+  advice: 'Name the journal file by --journal-file or EKKO_JOURNAL_FILE.',
+};
 
 /** Each step needs the one before: the first that fails is the last. */
 async function examineVault(store: ObjectStore, context: GivenKey): Promise<Finding[]> {
@@ -52,8 +74,9 @@ async function examineVault(store: ObjectStore, context: GivenKey): Promise<Find
   if (vault === undefined) return [description, key];
   const state = vault.journal.state();
   return [
-    ...[description, key, journalFinding(state), escrowFinding(state)],
+    ...[description, key, journalFinding(state), keysFinding(state), escrowFinding(state)],
     ...runFindings(state),
+    ...holdFindings(state),
     await findingOf('left-overs', () => leftOverFinding(store, state)),
   ];
 }
@@ -65,7 +88,11 @@ const NO_KEY: Finding = {
   advice: 'Name the key file by --key-file or EKKO_KEY_FILE.',
 };
 
-function describe({ vault, format, epoch }: VaultDescription) {
-  const keys = `${epoch.wrapped.length} ${epoch.wrapped.length === 1 ? 'key opens' : 'keys open'} it`;
-  return { verdict: 'ok', found: `vault ${vault.slice(0, 8)}…, format ${format}; ${keys}` } as const;
+function describe({ vault, format, journal }: VaultDescription) {
+  return {
+    verdict: 'ok',
+    found: `vault ${vault.slice(0, 8)}…, format ${format}, journal in ${PLACES[journal]}`,
+  } as const;
 }
+
+const PLACES = { objects: 'the store itself', sql: 'a SQL table' } as const;

@@ -15,9 +15,10 @@ export interface ConfirmedEscrow {
  * Confirms that an escrow code, as typed from paper, opens the vault: nothing less proves that the paper is of use. Throws `bad-input`
  * for a code that is mistyped, `wrong-key` for one of another vault, and what `openVault` throws.
  */
-export async function confirmEscrow(store: ObjectStore, code: string): Promise<ConfirmedEscrow> {
+export async function confirmEscrow(store: ObjectStore, code: string, journalFile?: string): Promise<ConfirmedEscrow> {
   const identity = readEscrowCode(code);
-  const vault = await openVault(store, { origin: 'escrow code', identity: () => Promise.resolve(identity) });
+  const provider = { origin: 'escrow code', identity: () => Promise.resolve(identity) };
+  const vault = await openVault(store, provider, journalFile);
   const recipient = escrowRecipient(vault, identity);
   const already = vault.journal.state().escrow === 'confirmed';
   if (!already) await recordConfirmation(vault, recipient);
@@ -29,9 +30,8 @@ export async function recordConfirmation(vault: Vault, recipient: string): Promi
   await vault.journal.append(() => ({ type: 'escrow-confirmed', recipient, at: new Date().toISOString() }));
 }
 
-function escrowRecipient({ description }: Vault, { publicKey }: Identity): string {
+function escrowRecipient({ journal }: Vault, { publicKey }: Identity): string {
   const recipient = fingerprintOf(publicKey);
-  if (description.epoch.wrapped.some((each) => each.recipient === recipient && each.kind === 'escrow'))
-    return recipient;
+  if (journal.state().recipients.get(recipient)?.kind === 'escrow') return recipient;
   throw new EkkoError('wrong-key', `Key ${recipient} opens the vault, but it is not its escrow code.`);
 }

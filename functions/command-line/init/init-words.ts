@@ -1,3 +1,4 @@
+import { escrowPaper } from '../escrow/escrow-paper.ts';
 import { formatFields } from '../text/table.ts';
 import { recipientText, type VaultPlan } from './new-vault.ts';
 
@@ -14,21 +15,6 @@ function newKeyFile({ keyFile }: VaultPlan): string[] {
   ];
 }
 
-const GROUPS_PER_LINE = 5;
-
-function escrowPaper(code: string): string[] {
-  const groups = code.split('-');
-  const lines = Array.from({ length: Math.ceil(groups.length / GROUPS_PER_LINE) }, (_, line) =>
-    groups.slice(line * GROUPS_PER_LINE, (line + 1) * GROUPS_PER_LINE).join('-'),
-  );
-  return [
-    'Write this escrow code down, on paper. It opens the vault when the key file is lost, and it is shown only now:',
-    '',
-    ...lines.map((line, at) => `    ${line}${at < lines.length - 1 ? '-' : ''}`),
-    '',
-  ];
-}
-
 /** What was made. `url` as the store calls it. */
 export function describeVault(plan: VaultPlan, url: string): string[] {
   const { keyFile, escrow, second } = plan;
@@ -40,6 +26,10 @@ export function describeVault(plan: VaultPlan, url: string): string[] {
       ['key file', keyFile.path],
       ['recipient', recipientText(plan)],
       ['escrow', escrowText],
+      [
+        'journal',
+        plan.journalFile && `in the database that ${plan.journalFile} names; keep naming it by --journal-file`,
+      ],
     ]),
   ];
 }

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeOf, EkkoError } from '#vault/errors.ts';
+import { readJournalFile } from '#vault/journal/sql-address.ts';
 import { newEscrow } from '#vault/keys/escrow-code.ts';
 import { fingerprintOf, formatRecipient, type Identity, parseRecipient } from '#vault/keys/identity.ts';
 import { createKeyFile, readKeyFile } from '#vault/keys/key-file.ts';
-import type { Recipient } from '#vault/keys/recipients.ts';
+import type { NewRecipient } from '#vault/keys/recipients.ts';
 import { VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { createVault, type Vault } from '#vault/vault.ts';
@@ -15,12 +16,14 @@ import { recordConfirmation } from '../escrow/confirm-escrow.ts';
 /** Who shall be able to open the new vault. */
 export interface VaultPlan {
   readonly keyFile: { readonly path: string; readonly identity: Identity; readonly isNew: boolean };
-  readonly recipients: readonly Recipient[];
+  readonly recipients: readonly NewRecipient[];
   /** The code to print, once, before the vault is made: a crash in between leaves paper that opens nothing. */
   readonly escrow: { readonly code: string; readonly fingerprint: string } | undefined;
   /** Fingerprint of a second recipient that was given, which stands for an escrow code. */
   readonly second: string | undefined;
   readonly noEscrow: boolean;
+  /** Path of the journal file; undefined: the journal lies in the store itself. */
+  readonly journalFile: string | undefined;
 }
 
 export interface PlanRequest {
@@ -28,17 +31,19 @@ export interface PlanRequest {
   /** `ekko-recipient-1:…` texts. */
   readonly recipients: readonly string[];
   readonly noEscrow: boolean;
+  readonly journalFile?: string | undefined;
 }
 
 /**
  * Checks that a vault can be made in the store, and reads or makes its keys. Throws `object-exists` when there is one already,
- * `bad-input`, `wrong-key` (key file), `store-failed` (also when the store cannot keep what a vault relies on).
+ * `bad-input`, `wrong-key` (key file), `store-failed` (also when the store, or the SQL journal, cannot keep what a vault relies on), and
+ * what a journal file throws.
  */
 export async function planVault(store: ObjectStore, request: PlanRequest): Promise<VaultPlan> {
   const others = request.recipients.map(parseRecipient);
   const path = keyFilePath(store, request.keyFile);
   await refuseExisting(store);
-  await refuseUnfit(store);
+  await refuseUnfit(store, request.journalFile);
   const keyFile = await openKeyFile(path);
   const own = keyFile.identity.publicKey;
   const second = others.find((publicKey) => !publicKey.equals(own));
@@ -52,12 +57,14 @@ export async function planVault(store: ObjectStore, request: PlanRequest): Promi
     escrow: escrow && { code: escrow.code, fingerprint: fingerprintOf(escrow.publicKey) },
     second: second && fingerprintOf(second),
     noEscrow: request.noEscrow && second === undefined,
+    journalFile: request.journalFile,
   };
 }
 
 /** Makes the vault that was planned. Throws what `createVault` throws. */
 export async function makeVault(store: ObjectStore, plan: VaultPlan): Promise<Vault> {
-  const vault = await createVault(store, { recipients: plan.recipients, noEscrow: plan.noEscrow, now: new Date() });
+  const { recipients, noEscrow, journalFile } = plan;
+  const vault = await createVault(store, { recipients, noEscrow, journalFile, now: new Date() });
   if (plan.second !== undefined) await recordConfirmation(vault, plan.second);
   return vault;
 }
@@ -67,9 +74,9 @@ export function recipientText({ keyFile }: VaultPlan): string {
   return formatRecipient(keyFile.identity.publicKey);
 }
 
-function recipientsOf(keyFiles: readonly Buffer[], escrow: Buffer | undefined): Recipient[] {
+function recipientsOf(keyFiles: readonly Buffer[], escrow: Buffer | undefined): NewRecipient[] {
   const unique = keyFiles.filter((key, at) => keyFiles.findIndex((other) => other.equals(key)) === at);
-  const recipients: Recipient[] = unique.map((publicKey) => ({ kind: 'key-file', publicKey }));
+  const recipients: NewRecipient[] = unique.map((publicKey) => ({ kind: 'key-file', publicKey }));
   return escrow === undefined ? recipients : [...recipients, { kind: 'escrow', publicKey: escrow }];
 }
 
@@ -102,13 +109,18 @@ async function refuseExisting(store: ObjectStore): Promise<void> {
   throw new EkkoError('object-exists', `${store.url} holds a vault already. ${advice}`);
 }
 
-async function refuseUnfit(store: ObjectStore): Promise<void> {
-  const wrong = (await probeStore(store)).find(({ verdict }) => verdict === 'wrong');
+async function refuseUnfit(store: ObjectStore, journalFile: string | undefined): Promise<void> {
+  const findings = await probeStore(store, journalFile === undefined ? 'objects' : 'sql');
+  if (journalFile !== undefined) {
+    // Before anything is made: a file that cannot be used is told as what it is.
+    await readJournalFile(journalFile);
+    const { probeJournal } = await import('../doctor/probe-journal.ts');
+    findings.push(...(await probeJournal(journalFile)));
+  }
+  const wrong = findings.find(({ verdict }) => verdict === 'wrong');
   if (wrong === undefined) return;
-  throw new EkkoError(
-    'store-failed',
-    `No vault can be kept in ${store.url}: ${wrong.found} ${wrong.advice ?? ''}`.trim(),
-  );
+  const found = `${wrong.found.replace(/\.$/, '')}. ${wrong.advice ?? ''}`.trim();
+  throw new EkkoError('store-failed', `No vault can be kept in ${store.url}: ${found}`);
 }
 
 async function openKeyFile(path: string): Promise<VaultPlan['keyFile']> {

@@ -4,6 +4,7 @@ import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
+import { holdsOn } from '../holds/standing-holds.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatTable } from '../text/table.ts';
 import { formatAge, formatTime } from '../text/times.ts';
@@ -20,6 +21,8 @@ export interface ListedPoint {
   readonly storedBytes: number | undefined;
   /** Why its record cannot be read. */
   readonly problem: string | undefined;
+  /** Names of the holds on it. */
+  readonly holds: readonly string[];
 }
 
 const READ_AT_ONCE = 16;
@@ -27,11 +30,12 @@ const READ_AT_ONCE = 16;
 /** All restore points in the order of their commits. A damaged one is listed with its problem: the others must still be found. */
 export function listPoints(vault: Vault): Promise<ListedPoint[]> {
   const limit = pLimit(READ_AT_ONCE);
-  return Promise.all([...vault.journal.state().points.values()].map((point) => limit(() => listOne(vault, point))));
+  return limit.map([...vault.journal.state().points.values()], (point) => listOne(vault, point));
 }
 
 async function listOne(vault: Vault, { run, group, takenAt, disks, point }: CommittedPoint): Promise<ListedPoint> {
   const listed = {
+    holds: holdsOn(vault.journal.state(), run),
     id: run,
     group,
     takenAt,
@@ -66,7 +70,8 @@ export function describePoints(points: readonly ListedPoint[], now: Date): strin
   const stored = points.reduce((sum, { storedBytes }) => sum + (storedBytes ?? 0), 0);
   const problems = points.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id} is damaged: ${problem}`]));
   const total = `${formatCount(points.length, 'restore point')}, ${formatSize(stored)} stored`;
-  return [...formatTable(COLUMNS, rows), '', total, ...problems];
+  const held = points.some(({ holds }) => holds.length > 0);
+  return [...formatTable(held ? [...COLUMNS, HOLDS] : COLUMNS, rows), '', total, ...problems];
 }
 
 const COLUMNS = [
@@ -79,6 +84,7 @@ const COLUMNS = [
   { title: 'CHANGED', align: 'right' },
   { title: 'STORED', align: 'right' },
 ] as const;
+const HOLDS = { title: 'HELD BY' } as const;
 
 function rowOf(point: ListedPoint, now: Date): string[] {
   const taken = new Date(point.takenAt);
@@ -92,6 +98,7 @@ function rowOf(point: ListedPoint, now: Date): string[] {
     formatSize(point.size),
     sizeOf(point.changedBytes),
     sizeOf(point.storedBytes),
+    point.holds.join(', '),
   ];
 }
 

@@ -4,6 +4,7 @@ import type { Vault } from '#vault/vault.ts';
 import { type RestoreResult, restoreDisk } from '../../../host-exporter/restore/restore-disk.ts';
 import { readState } from '../../../host-exporter/restore/restore-state.ts';
 import { bundlePath } from '../../host/bundles.ts';
+import { whileHeld } from '../holds/read-hold.ts';
 import { watchSignals } from '../interruption.ts';
 import { openCommandVault } from '../open-command-vault.ts';
 import { findPoint } from '../points/find-point.ts';
@@ -32,6 +33,8 @@ export interface RestoredDisk extends RestoreResult {
 export interface RestoreReport {
   readonly point: string;
   readonly takenAt: string;
+  /** A hold kept the point while it was read; false where the vault cannot be written to. */
+  readonly held: boolean;
   readonly disks: readonly RestoredDisk[];
 }
 
@@ -48,10 +51,15 @@ export async function restorePoint(
   try {
     const vault = await openCommandVault(url, context);
     const point = await findPoint(vault, wanted);
+    if (vault.journal.state().expired.has(point.id))
+      screen.remark(`Point ${point.id} is deleted: \`ekko undelete\` keeps it.`);
     const targets = await chooseTargets(point.disks, target, options.format);
-    const disks: RestoredDisk[] = [];
-    for (const each of targets) disks.push(await restoreOne(vault, point, each, options, context, interruption.signal));
-    return { point: point.id, takenAt: point.takenAt, disks };
+    return await whileHeld(vault, point.id, 'restore', screen, async (held) => {
+      const disks: RestoredDisk[] = [];
+      for (const each of targets)
+        disks.push(await restoreOne(vault, point, each, options, context, interruption.signal));
+      return { point: point.id, takenAt: point.takenAt, held, disks };
+    });
   } finally {
     interruption.ignore();
   }

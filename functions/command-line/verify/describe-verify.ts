@@ -1,17 +1,26 @@
-import type { AffectedDisk, Finding, VerifyReport } from '../../verifier/report.ts';
+import type { AffectedDisk, Finding } from '../../verifier/report.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
 import { formatDuration } from '../text/times.ts';
+import type { VerifyOutcome } from './verify.ts';
 
 /** What was checked, what is wrong, what that costs, and what to do. */
-export function describeVerify(report: VerifyReport, keyless: boolean): string[] {
-  const { objects, bytes, segments, points, seconds, findings } = report;
+export function describeVerify(outcome: VerifyOutcome, keyless: boolean): string[] {
+  const { objects, bytes, segments, points, seconds, findings, repaired = [] } = outcome;
   const opened = keyless ? [] : [formatCount(segments, 'segment'), formatCount(points, 'restore point')];
   const checked = [`${formatCount(objects, 'object')} (${formatSize(bytes)})`, ...opened].join(', ');
-  const heading = `Checked ${checked} in ${formatDuration(seconds)}.`;
-  if (findings.length === 0) return [heading, keyless ? WELL_KEYLESS : WELL];
+  const whole =
+    repaired.length === 0 ? [] : [`${formatCount(repaired.length, 'object')} that had been damaged: whole again.`];
+  const heading = [`Checked ${checked} in ${formatDuration(seconds)}.`, ...whole];
+  if (findings.length === 0) return [...heading, wellIn(outcome, keyless)];
   const count = formatCount(findings.length, 'object is', 'objects are');
-  return [heading, `${count} damaged or missing:`, ...findings.flatMap(describeFinding)];
+  return [...heading, `${count} damaged or missing:`, ...findings.flatMap(describeFinding)];
+}
+
+function wellIn({ percent }: VerifyOutcome, keyless: boolean): string {
+  if (percent < 100)
+    return `${Number(percent.toFixed(1))} % of the vault was looked at, and is well. Repeat it to get round: what was looked at longest ago comes first.`;
+  return keyless ? WELL_KEYLESS : WELL;
 }
 
 const WELL =
@@ -19,7 +28,8 @@ const WELL =
 const WELL_KEYLESS =
   'Every object has the bytes that its name says. Whether all that is needed is there, only the key can tell.';
 
-function describeFinding({ object, message, affects, advice }: Finding): string[] {
+/** One object, what is wrong with it, what that costs and what to do. */
+export function describeFinding({ object, message, affects, advice }: Finding): string[] {
   const costs = affects.length === 0 ? [] : costsOf(affects);
   const found = message.startsWith(`${object} `) ? message.slice(object.length + 1) : message;
   return ['', object, ...formatFields([['found', found], ...costs, ['to do', advice]])];

@@ -3,6 +3,7 @@ import type { VaultReader } from '../records.ts';
 import type { SegmentRun } from '../words.ts';
 import { type Ancestor, openLineage } from './lineage.ts';
 import { idText, type KnownPack, openPackIndexes } from './pack-indexes.ts';
+import { segmentId } from './segment-id.ts';
 import { championsOf, samplesOf } from './similarity.ts';
 
 /** A segment that the vault already has. */
@@ -14,6 +15,10 @@ export interface KnownSegment {
 /** The carried segments of one part: ids in order, and where they lie on the disk. */
 export interface PartContent {
   readonly ids: readonly Buffer[];
+  /** Key epoch that the ids are made under. */
+  readonly epoch: number;
+  /** Carried segment `i` itself. */
+  segment(i: number): Uint8Array;
   readonly runs: readonly SegmentRun[];
   readonly lineage: string | undefined;
 }
@@ -34,10 +39,15 @@ export interface KnownSegments {
 /** Packs of the disk's own past to load for one part. A scattered incremental names more; there, lineage has little to give. */
 const MOST_ANCESTORS = 16;
 
-/** Dedupe without a database: lineage, then similarity. Caches indexes and pages for as long as it lives. */
+/**
+ * Dedupe without a database: lineage, then similarity. Caches indexes and pages for as long as it lives. Ids of different key
+ * epochs have nothing in common: what a segment of an older epoch holds is compared, but never referred to anew.
+ */
 export function openKnownSegments(reader: VaultReader): KnownSegments {
   const indexes = openPackIndexes(reader);
   const lineage = openLineage(reader);
+
+  const keysOf = ({ epoch, reference }: KnownPack) => reader.keyring.epoch(epoch, packName(reference));
 
   const load = async (names: readonly string[]): Promise<KnownPack[]> => {
     const packs = await Promise.all(names.map((name) => indexes.get(name)));
@@ -45,18 +55,21 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
   };
 
   return {
-    async look({ ids, runs, lineage: manifest }, skip) {
+    async look({ ids, epoch, segment, runs, lineage: manifest }, skip) {
       const ancestors = manifest === undefined ? [] : await lineage.ancestors(manifest, runs);
       const own = await load(mostNamed(ancestors, skip));
       const ownPacks = new Map(own.map((pack) => [pack.reference, pack]));
       const texts = ids.map(idText);
+      const textUnder = (pack: KnownPack, i: number) =>
+        pack.epoch === epoch ? texts[i] : idText(segmentId(keysOf(pack), segment(i)));
       const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
       const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined));
       const champions = await championsOf(reader.store, strangers, skip);
       const packs = [...own, ...(await load(champions.filter((reference) => !ownPacks.has(reference))))];
       return {
         find: (i, previous) => isOwn(i) ?? following(packs, previous, texts[i]) ?? anywhere(packs, texts[i]),
-        unchanged: (i, zero) => (ancestors[i] === 'zero' ? zero : compare(ancestors[i], ownPacks, texts[i])),
+        unchanged: (i, zero) =>
+          ancestors[i] === 'zero' ? zero : compare(ancestors[i], ownPacks, (pack) => textUnder(pack, i)),
       };
     },
   };
@@ -83,10 +96,15 @@ function ownSegment(
   return id !== undefined && own.get(ancestor.pack)?.idText(ancestor.number) === id ? ancestor : undefined;
 }
 
-function compare(ancestor: Ancestor, own: ReadonlyMap<string, KnownPack>, id: string | undefined): boolean | undefined {
+function compare(
+  ancestor: Ancestor,
+  own: ReadonlyMap<string, KnownPack>,
+  idIn: (pack: KnownPack) => string | undefined,
+): boolean | undefined {
   if (ancestor === undefined || ancestor === 'zero') return undefined;
-  const held = own.get(ancestor.pack)?.idText(ancestor.number);
-  return held === undefined ? undefined : held === id;
+  const pack = own.get(ancestor.pack);
+  const held = pack?.idText(ancestor.number);
+  return pack === undefined || held === undefined ? undefined : held === idIn(pack);
 }
 
 function following(

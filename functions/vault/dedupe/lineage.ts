@@ -2,6 +2,8 @@ import { LRUCache } from 'lru-cache';
 import { codeOf } from '../errors.ts';
 import type { Extent } from '../format/extents.ts';
 import type { Manifest } from '../format/manifest.ts';
+import { knownMoves } from '../moves/pack-moves.ts';
+import { openRedirects } from '../moves/redirects.ts';
 import { readManifest, readPage, type VaultReader } from '../records.ts';
 import { SEGMENTS_PER_PAGE, type SegmentRun } from '../words.ts';
 
@@ -15,9 +17,11 @@ export interface Lineage {
 
 export function openLineage(reader: VaultReader): Lineage {
   const manifests = new LRUCache<string, Promise<Manifest | undefined>>({ max: 8 });
-  const pages = new LRUCache<string, Promise<Extent[] | undefined>>({ max: 16 });
+  const pages = new LRUCache<string, Promise<readonly Extent[] | undefined>>({ max: 16 });
+  const redirects = openRedirects(reader, () => knownMoves(reader));
   const manifestOf = (name: string) => cached(manifests, name, () => orUnknown(readManifest(reader, name)));
-  const pageOf = (name: string) => cached(pages, name, () => orUnknown(readPage(reader, name)));
+  const pageOf = (name: string) =>
+    cached(pages, name, () => orUnknown(readPage(reader, name).then((extents) => redirects.resolveAll(extents))));
 
   const ancestorsIn = async (manifest: Manifest, page: number, run: SegmentRun): Promise<Ancestor[]> => {
     if (page >= manifest.pages.length) return Array.from({ length: run.count }, () => undefined);

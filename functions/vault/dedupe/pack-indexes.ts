@@ -1,12 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import { codeOf } from '../errors.ts';
-import { ID_SIZE, INDEX_READ_SIZE, openPackIndex, type PackReference, packName } from '../format/pack.ts';
+import { epochOfPack, ID_SIZE, INDEX_READ_SIZE, openPackIndex, type PackReference, packName } from '../format/pack.ts';
 import type { VaultReader } from '../records.ts';
 import { contentKey, Folder } from '../store/object-names.ts';
 
 /** A pack as dedupe sees it: which segment has which id. */
 export interface KnownPack {
   readonly reference: PackReference;
+  /** Key epoch that its segment ids are made under. */
+  readonly epoch: number;
   /** Segment id as `idText`, to the segment's number in the pack. */
   readonly segmentOf: ReadonlyMap<string, number>;
   /** The id of segment `number`, or undefined past the end. */
@@ -40,15 +42,16 @@ export function openPackIndexes(reader: VaultReader): PackIndexes {
 async function load({ store, keyring }: VaultReader, reference: PackReference): Promise<KnownPack | undefined> {
   const key = contentKey(Folder.packs, packName(reference));
   try {
-    const { ids } = openPackIndex(keyring, await store.get(key, { start: 0, end: INDEX_READ_SIZE }), key, reference);
-    return knownPack(reference, ids);
+    const head = await store.get(key, { start: 0, end: INDEX_READ_SIZE });
+    const { ids } = openPackIndex(keyring, head, key, reference);
+    return knownPack(reference, epochOfPack(head), ids);
   } catch (error) {
     if (codeOf(error) === 'store-failed' || codeOf(error) === undefined) throw error;
     return undefined;
   }
 }
 
-function knownPack(reference: PackReference, ids: Buffer): KnownPack {
+function knownPack(reference: PackReference, epoch: number, ids: Buffer): KnownPack {
   const texts: string[] = [];
   const segmentOf = new Map<string, number>();
   for (let at = 0; at < ids.length; at += ID_SIZE) {
@@ -56,5 +59,5 @@ function knownPack(reference: PackReference, ids: Buffer): KnownPack {
     segmentOf.set(text, texts.length);
     texts.push(text);
   }
-  return { reference, segmentOf, idText: (number) => texts[number] };
+  return { reference, epoch, segmentOf, idText: (number) => texts[number] };
 }

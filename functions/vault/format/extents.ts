@@ -13,7 +13,8 @@ export interface Extent {
   readonly first: number;
 }
 
-const REFERENCE_SIZE = 48;
+/** Bytes of a pack's reference. */
+export const REFERENCE_SIZE = 48;
 
 /** Appends an extent, growing the last one where it continues it: both on the disk and in its pack. */
 export function appendExtent(extents: Extent[], next: Extent): void {
@@ -65,6 +66,13 @@ export function decodeExtents(reader: ByteReader, limit: number, most: number): 
     extents.push(extent);
   }
   return extents;
+}
+
+/** The pack references of encoded extents, REFERENCE_SIZE bytes each; the extents themselves are passed over. Throws `bad-format`. */
+export function decodeReferences(reader: ByteReader, most: number): Buffer {
+  const packCount = reader.count(most, 'packs');
+  reader.count(most, 'extents');
+  return reader.take(packCount * REFERENCE_SIZE);
 }
 
 function readExtent(reader: ByteReader, packs: readonly string[]): Extent {

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
 import { checkEntry } from '../journal/check-entry.ts';
 import type { JournalEntry } from '../journal/entries.ts';
-import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
+import { type EpochKeys, type Keyring, keyringOf } from '../keys/epoch-keys.ts';
 import { checkName, journalKey } from '../store/object-names.ts';
 import { ByteReader, parseJson, u64Bytes } from './bytes.ts';
 import { openRecord, RecordKind, type RecordPlace, sealRecord } from './record.ts';
@@ -57,6 +57,18 @@ export function decodeEntry(
   checkDigest(reader.take(DIGEST_SIZE).toString('hex'), previousDigest, origin);
   const record = whole.subarray(reader.at, whole.length - MAC_SIZE);
   return checkEntry(parseJson(openRecord(keyring, placeAt(position), record, origin), origin), origin);
+}
+
+/** The entry that must stand at `position`, whatever it follows: who wrote it held these keys. Throws as `decodeEntry`. */
+export function decodeLoneEntry(keys: EpochKeys, position: number, bytes: Uint8Array, origin: string): JournalEntry {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const previous = whole.toString('hex', HEADER_SIZE - DIGEST_SIZE, HEADER_SIZE);
+  return decodeEntry(keyringOf([keys]), position, previous, bytes, origin);
+}
+
+/** The key epoch that an entry says it is sealed under, before anything is known of it. Throws `journal-broken` for bytes that are none. */
+export function epochOfEntry(bytes: Uint8Array, origin: string): number {
+  return checkSize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), origin).readUInt32LE(EPOCH_AT);
 }
 
 function placeAt(position: number): RecordPlace {

@@ -122,6 +122,11 @@ export function openPackIndex(
   return { ...parseIndex(index, HEADER_SIZE + sealedLength, origin), key };
 }
 
+/** The key epoch of a pack whose index has been opened, from its first bytes. */
+export function epochOfPack(head: Uint8Array): number {
+  return Buffer.from(head.buffer, head.byteOffset, head.byteLength).readUInt32LE(MAGIC.length);
+}
+
 function checkReference(indexBox: Buffer, reference: PackReference | undefined, origin: string): void {
   const tag = indexBox.subarray(-TAG_SIZE).toString('hex');
   if (reference === undefined || reference.endsWith(tag)) return;

@@ -1,6 +1,6 @@
 import { SEGMENTS_PER_PAGE } from '../words.ts';
 import { ByteReader, u32Bytes } from './bytes.ts';
-import { appendExtent, clipExtent, decodeExtents, type Extent, encodeExtents } from './extents.ts';
+import { appendExtent, clipExtent, decodeExtents, decodeReferences, type Extent, encodeExtents } from './extents.ts';
 
 /**
  * The body of a page record: the extent map of one fixed span of a disk (`docs/format.md`, "Pages"). `start` counts from the
@@ -18,6 +18,13 @@ export function decodePage(body: Uint8Array, origin: string): Extent[] {
   const extents = decodeExtents(reader, SEGMENTS_PER_PAGE, SEGMENTS_PER_PAGE);
   reader.end();
   return extents;
+}
+
+/** The references of the packs that a page names, REFERENCE_SIZE bytes each, without a look at its extents. Throws `bad-format`. */
+export function decodePagePacks(body: Uint8Array, origin: string): Buffer {
+  const reader = new ByteReader(body, origin);
+  reader.u32();
+  return decodeReferences(reader, SEGMENTS_PER_PAGE);
 }
 
 /**

@@ -1,10 +1,20 @@
 import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
+import { release } from '../memory.ts';
 import { ByteReader, u32Bytes } from './bytes.ts';
-import { decode, encode } from './compression.ts';
+import { Codec, decode, encode } from './compression.ts';
 import { countedNonce, freshKey, open, seal, unwrapKey, WRAPPED_KEY_SIZE } from './sealing.ts';
 
-/** The sealed record: pages, manifests, points, receipts, journal bodies and states. Layout: `docs/format.md`, "Records". */
-export const RecordKind = { page: 1, manifest: 2, point: 3, receipt: 4, journalEntry: 5, journalState: 6 } as const;
+/** The sealed record: pages, manifests, points, receipts, journal bodies and states, moves, sweep notes. Layout: `docs/format.md`, "Records". */
+export const RecordKind = {
+  page: 1,
+  manifest: 2,
+  point: 3,
+  receipt: 4,
+  journalEntry: 5,
+  journalState: 6,
+  move: 7,
+  sweepNote: 8,
+} as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
 const MAGIC = 'EKKOREC1';
@@ -51,7 +61,15 @@ export function openRecord(keyring: Keyring, place: RecordPlace, bytes: Uint8Arr
   const key = unwrapKey(keys.sealKey, wrapped, view.subarray(0, PREFIX_SIZE), origin);
   const header = view.subarray(0, HEADER_SIZE);
   const coded = open(key, countedNonce(0), reader.rest(), origin, additional(header, place));
-  return decode({ codec, bytes: coded }, length, origin);
+  const plain = decode({ codec, bytes: coded }, length, origin);
+  if (codec === Codec.zstd) release(coded);
+  return plain;
+}
+
+/** The key epoch that a record says it is sealed under, before anything is known of it; 0 for bytes that are none. */
+export function epochOfRecord(bytes: Uint8Array): number {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.length >= PREFIX_SIZE && view.toString('latin1', 0, 8) === MAGIC ? view.readUInt32LE(12) : 0;
 }
 
 function additional(header: Uint8Array, place: RecordPlace): Buffer {

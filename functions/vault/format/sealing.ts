@@ -3,7 +3,7 @@ import { EkkoError } from '../errors.ts';
 
 /** AES-256-GCM (NIST SP 800-38D) as every format of the vault uses it: 12-byte nonce, 16-byte tag behind the ciphertext. */
 export const TAG_SIZE = 16;
-const NONCE_SIZE = 12;
+export const NONCE_SIZE = 12;
 const KEY_SIZE = 32;
 /** nonce ‖ wrapped key ‖ tag */
 export const WRAPPED_KEY_SIZE = NONCE_SIZE + KEY_SIZE + TAG_SIZE;

@@ -1,4 +1,6 @@
 import { EkkoError } from '../errors.ts';
+import { copiedPoint } from '../journal/check-entry.ts';
+import type { CopiedPoint } from '../journal/entries.ts';
 import { parseJson } from './bytes.ts';
 import { checkDiskSize } from './manifest.ts';
 
@@ -19,6 +21,8 @@ export interface ExportSummary {
   readonly consistency: 'application' | 'file-system' | 'crash';
   readonly consistencyNote: string;
   readonly frozenMs: number;
+  /** The restore point of another vault that the disk is a copy of. */
+  readonly copyOf?: CopiedPoint;
 }
 
 const MOST_PARTS = 1 << 20;
@@ -52,7 +56,12 @@ export function decodeSummary(bytes: Uint8Array, origin: string): ExportSummary 
     consistency: consistencyOf(text('consistency', 20), origin),
     consistencyNote: text('consistencyNote', 1000),
     frozenMs: number('frozenMs', 86_400_000),
+    ...copyIn(found?.['copyOf'], origin),
   };
+}
+
+function copyIn(value: unknown, origin: string): Pick<ExportSummary, 'copyOf'> {
+  return value === undefined ? {} : { copyOf: copiedPoint(value, `The field copyOf of ${origin}`) };
 }
 
 function consistencyOf(text: string, origin: string): ExportSummary['consistency'] {

@@ -1,4 +1,5 @@
 import { EkkoError } from '../errors.ts';
+import { MOST_EPOCHS, MOST_RECIPIENTS } from '../format/key-epoch.ts';
 import { LARGEST_DISK } from '../words.ts';
 import {
   type CommittedDisk,
@@ -9,6 +10,7 @@ import {
   LONGEST_REASON,
   MOST_DISKS,
   MOST_NAMES,
+  type NamedRecipient,
   type PointCommitted,
   type RetentionPolicy,
   type RunStarted,
@@ -17,6 +19,7 @@ import {
 import {
   type Check,
   type FieldReader,
+  fingerprint,
   integer,
   label,
   listOf,
@@ -49,6 +52,15 @@ const disk: Check<CommittedDisk> = (value, what) =>
     size: field('size', integer(LARGEST_DISK)),
     manifest: field('manifest', name),
   }));
+
+/** Who a recipient is, as entries say it. */
+export function readNamedRecipient(field: FieldReader): NamedRecipient {
+  return {
+    recipient: field('recipient', fingerprint),
+    kind: field('kind', oneOf('key-file', 'escrow', 'passphrase')),
+    ...given('label', field('label', optional(label))),
+  };
+}
 
 /** What `run-started` says of a run, beside its type. */
 export function readStartedRun(field: FieldReader): Omit<RunStarted, 'type'> {
@@ -101,12 +113,14 @@ export const retentionPolicy: Check<RetentionPolicy> = (value, what) =>
     timeZone: field('timeZone', label),
   }));
 
+const namedRecipient: Check<NamedRecipient> = (value, what) => readFields(value, what, readNamedRecipient);
+
 const MOST_RETAINED = 100_000;
 const count = optional(integer(MOST_RETAINED));
 const names = listOf(name, MOST_NAMES);
 const runs = listOf(runId, MOST_NAMES);
 
-const copiedPoint: Check<CopiedPoint> = (value, what) =>
+export const copiedPoint: Check<CopiedPoint> = (value, what) =>
   readFields(value, what, (field) => ({ vault: field('vault', vaultId), run: field('run', runId) }));
 
 /** An optional field is left out rather than undefined: entries are compared and stored as they are. */
@@ -131,12 +145,26 @@ const READERS = {
   'vault-created': (field) => ({
     type: 'vault-created',
     vaultJson: field('vaultJson', name),
+    recipients: field('recipients', listOf(namedRecipient, MOST_RECIPIENTS)),
     at: field('at', time),
   }),
   'escrow-waived': (field) => ({ type: 'escrow-waived', at: field('at', time) }),
   'escrow-confirmed': (field) => ({
     type: 'escrow-confirmed',
     recipient: field('recipient', label),
+    at: field('at', time),
+  }),
+  'epoch-started': (field) => ({
+    type: 'epoch-started',
+    epoch: field('epoch', integer(MOST_EPOCHS)),
+    key: field('key', name),
+    recipients: field('recipients', listOf(fingerprint, MOST_RECIPIENTS)),
+    at: field('at', time),
+  }),
+  'recipient-added': (field) => ({
+    type: 'recipient-added',
+    ...readNamedRecipient(field),
+    key: field('key', name),
     at: field('at', time),
   }),
   'run-started': (field) => ({ type: 'run-started', ...readStartedRun(field) }),

@@ -64,6 +64,12 @@ export const vaultId: Check<string> = (value, what) => {
   throw refuse(what, 'is not the id of a vault');
 };
 
+/** What names a recipient of the vault's key: 16 lower-case hex digits. */
+export const fingerprint: Check<string> = (value, what) => {
+  if (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value)) return value;
+  throw refuse(what, 'is not the fingerprint of a key');
+};
+
 export const yesOrNo: Check<boolean> = (value, what) => {
   if (typeof value === 'boolean') return value;
   throw refuse(what, 'is neither true nor false');

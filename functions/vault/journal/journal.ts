@@ -1,3 +1,5 @@
+import { EkkoError } from '../errors.ts';
+
 /**
  * The vault's numbered log as raw bytes. It knows nothing of what an entry says; `vault-journal.ts` does.
  *
@@ -23,4 +25,10 @@ export interface Journal {
 export interface NumberedBytes {
   readonly position: number;
   readonly bytes: Buffer;
+}
+
+/** Throws `bad-input` for what is no position. */
+export function checkPosition(position: number): number {
+  if (Number.isSafeInteger(position) && position >= 1) return position;
+  throw new EkkoError('bad-input', `${position} is not a position of the journal: they count from 1.`);
 }

@@ -2,10 +2,10 @@ import { codeOf, EkkoError } from '../errors.ts';
 import { LARGEST_ENTRY } from '../format/journal-entry.ts';
 import { Folder, journalKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import type { Journal, NumberedBytes } from './journal.ts';
+import { checkPosition, type Journal, type NumberedBytes } from './journal.ts';
 
 /** Entries that are fetched at once: opening a journal then waits for few round trips, and holds little. */
-const AT_ONCE = 16;
+export const AT_ONCE = 16;
 
 /** A journal whose entries are objects `journal/<20 digits>`. Sound only on a store whose create-if-absent is atomic (`ekko doctor`). */
 export function createObjectJournal(store: ObjectStore): Journal {
@@ -67,7 +67,8 @@ async function getRange(store: ObjectStore, first: number, last: number, listed:
   });
 }
 
-async function getEntry(store: ObjectStore, position: number): Promise<Buffer | undefined> {
+/** The stored bytes at a position, at most one more than an entry may have; undefined when there are none. Throws `store-failed`. */
+export async function getEntry(store: ObjectStore, position: number): Promise<Buffer | undefined> {
   try {
     // One byte more than an entry may have: enough to see that it is too long, whatever lies there.
     return await store.get(journalKey(position), { start: 0, end: LARGEST_ENTRY + 1 });
@@ -75,9 +76,4 @@ async function getEntry(store: ObjectStore, position: number): Promise<Buffer | 
     if (codeOf(error) === 'object-missing') return undefined;
     throw error;
   }
-}
-
-function checkPosition(position: number): number {
-  if (Number.isSafeInteger(position) && position >= 1) return position;
-  throw new EkkoError('bad-input', `${position} is not a position of the journal: they count from 1.`);
 }

@@ -1,5 +1,15 @@
 import type { ErrorCode } from '../errors.ts';
-import type { Condemned, HoldPlaced, JournalEntry, PacksMoved, PointCommitted, RunStarted } from './entries.ts';
+import { MOST_RECIPIENTS } from '../format/key-epoch.ts';
+import type {
+  Condemned,
+  EpochStarted,
+  HoldPlaced,
+  JournalEntry,
+  PacksMoved,
+  PointCommitted,
+  RecipientAdded,
+  RunStarted,
+} from './entries.ts';
 import type { VaultState } from './state.ts';
 
 /** Why an entry cannot follow. */
@@ -16,6 +26,10 @@ export function objectionTo(state: VaultState, entry: JournalEntry): Objection |
     return badInput(`is ${entry.type}: a journal begins with vault-created and says so once`);
   }
   switch (entry.type) {
+    case 'epoch-started':
+      return badEpoch(state, entry);
+    case 'recipient-added':
+      return addedTwice(state, entry);
     case 'run-started':
       return startedTwice(state, entry);
     case 'run-abandoned':
@@ -37,6 +51,24 @@ export function objectionTo(state: VaultState, entry: JournalEntry): Objection |
     default:
       return undefined;
   }
+}
+
+function badEpoch(state: VaultState, { epoch, recipients }: EpochStarted): Objection | undefined {
+  const newest = state.epochs.length;
+  if (epoch !== newest + 1) return badInput(`starts key epoch ${epoch}, but ${newest} is in force`);
+  if (recipients.length === 0) return badInput(`starts key epoch ${epoch}, which nobody could open`);
+  if (new Set(recipients).size !== recipients.length) return badInput(`starts key epoch ${epoch} with a key twice`);
+  const unknown = recipients.find((recipient) => !state.recipients.has(recipient));
+  return unknown === undefined
+    ? undefined
+    : badInput(`starts key epoch ${epoch} with key ${unknown}, which is no recipient`);
+}
+
+function addedTwice({ recipients }: VaultState, { recipient }: RecipientAdded): Objection | undefined {
+  if (recipients.has(recipient)) return badInput(`adds key ${recipient}, which is a recipient already`);
+  return recipients.size < MOST_RECIPIENTS
+    ? undefined
+    : badInput(`adds key ${recipient} to ${recipients.size} others: no more fit`);
 }
 
 function startedTwice(state: VaultState, { run }: RunStarted): Objection | undefined {

@@ -1,10 +1,24 @@
 import { EkkoError } from '../errors.ts';
 import { parseJson } from '../format/bytes.ts';
-import { LARGEST_RECORD, openRecord, RecordKind, type RecordPlace, sealRecord } from '../format/record.ts';
-import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
+import { MOST_EPOCHS } from '../format/key-epoch.ts';
+import {
+  epochOfRecord,
+  LARGEST_RECORD,
+  openRecord,
+  RecordKind,
+  type RecordPlace,
+  sealRecord,
+} from '../format/record.ts';
+import { type EpochKeys, type Keyring, keyringOf } from '../keys/epoch-keys.ts';
 import { Folder, stateKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { readCommittedPoint, readPlacedHold, readStartedRun, retentionPolicy } from './check-entry.ts';
+import {
+  readCommittedPoint,
+  readNamedRecipient,
+  readPlacedHold,
+  readStartedRun,
+  retentionPolicy,
+} from './check-entry.ts';
 import { LONGEST_REASON, SHARDS } from './entries.ts';
 import {
   type Check,
@@ -22,9 +36,15 @@ import {
 } from './fields.ts';
 import {
   ANY_GROUP,
+  type BegunEpoch,
   type CommittedPoint,
+  type CondemnedNames,
   type ExpiredPoint,
+  newestEpoch,
+  type OpenRun,
+  type RemovedRecipient,
   type SetRetention,
+  type VaultRecipient,
   type VaultState,
   type VerifiedShard,
 } from './state.ts';
@@ -32,9 +52,10 @@ import {
 /**
  * State snapshots: the fold as it was at a position, so that opening a vault need not read its whole journal.
  * Only ever a short cut: each is checked against the journal before it is used, and a vault without any is merely slow to open.
+ * Nobody but holders of the newest key is believed: who had an older one could tell what never was.
  */
 
-/** A snapshot is written when the journal's length is a multiple of this. */
+/** A snapshot is written when the journal's length is a multiple of this, and when a key epoch begins. */
 export const SNAPSHOT_INTERVAL = 64;
 
 /**
@@ -50,10 +71,15 @@ export async function writeSnapshot(store: ObjectStore, keys: EpochKeys, state: 
   }
 }
 
-/** The snapshots that open, newest first. Those that do not are passed over, whatever the reason. */
-export async function* readSnapshots(store: ObjectStore, keyring: Keyring): AsyncGenerator<VaultState> {
+/** The snapshots under these keys, newest first. Those that do not open are passed over, whatever the reason. */
+export async function* readSnapshots(store: ObjectStore, keys: EpochKeys): AsyncGenerator<VaultState> {
   for (const position of await listedPositions(store)) {
-    const state = await readSnapshot(store, keyring, position);
+    const bytes = await storedSnapshot(store, position);
+    if (bytes === undefined) continue;
+    const epoch = epochOfRecord(bytes);
+    // Those before it are older still.
+    if (epoch > 0 && epoch < keys.epoch) return;
+    const state = openSnapshot(keys, position, bytes);
     if (state) yield state;
   }
 }
@@ -63,6 +89,8 @@ export function encodeState(keys: EpochKeys, state: VaultState): Buffer {
   const plain = Buffer.from(
     JSON.stringify({
       ...state,
+      recipients: [...state.recipients.values()],
+      removed: [...state.removed.values()],
       openRuns: [...state.openRuns.values()],
       points: [...state.points.values()],
       expired: [...state.expired.values()],
@@ -84,21 +112,61 @@ export function encodeState(keys: EpochKeys, state: VaultState): Buffer {
 /** The state in a snapshot's bytes. Throws `bad-format`, `damaged`, `wrong-key`. */
 export function decodeState(keyring: Keyring, position: number, bytes: Uint8Array, origin: string): VaultState {
   const plain = parseJson(openRecord(keyring, placeAt(position), bytes, origin), origin);
-  return readFields(plain, origin, (field) => ({
+  const state = readFields(plain, origin, (field) => ({
     position: field('position', exactly(position)),
     digest: field('digest', name),
     vaultJson: field('vaultJson', name),
     escrow: field('escrow', oneOf('missing', 'waived', 'confirmed')),
-    openRuns: new Map(field('openRuns', all(readStartedRun)).map((run) => [run.run, run])),
+    epochs: field('epochs', all(readEpoch)),
+    recipients: new Map(field('recipients', all(readRecipient)).map((each) => [each.recipient, each])),
+    removed: new Map(field('removed', all(readRemoved)).map((each) => [each.recipient, each])),
+    openRuns: new Map(field('openRuns', all(readOpenRun)).map((run) => [run.run, run])),
     points: new Map(field('points', all(readPoint)).map((point) => [point.run, point])),
     expired: new Map(field('expired', all(readExpiredPoint)).map((point) => [point.run, point])),
     holds: new Map(field('holds', all(readPlacedHold)).map((hold) => [hold.hold, hold])),
     retention: new Map(field('retention', all(readRetention))),
     moved: new Map(field('moved', all(readMoved)).flat()),
     condemned: new Set(field('condemned', packedNames)),
+    condemnedUnder: field('condemnedUnder', all(readCondemned)),
     verified: new Map(field('verified', all(readVerified))),
     damaged: new Set(field('damaged', packedNames)),
   }));
+  const counted = state.condemnedUnder.reduce((sum, { names }) => sum + names, 0);
+  if (counted === state.condemned.size && state.epochs.every(({ epoch }, at) => epoch === at + 1)) return state;
+  throw new EkkoError('bad-format', `${origin} does not count its key epochs or its condemned names right.`);
+}
+
+function readEpoch(field: FieldReader): BegunEpoch {
+  const key = field('key', optional(name));
+  return {
+    epoch: field('epoch', integer(MOST_EPOCHS)),
+    position: field('position', integer(Number.MAX_SAFE_INTEGER)),
+    at: field('at', time),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function readRecipient(field: FieldReader): VaultRecipient {
+  const key = field('key', optional(name));
+  return {
+    ...readNamedRecipient(field),
+    since: field('since', time),
+    sinceEpoch: field('sinceEpoch', integer(MOST_EPOCHS)),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function readRemoved(field: FieldReader): RemovedRecipient {
+  const recipient = readRecipient(field);
+  return { ...recipient, removedAt: field('removedAt', time), lastEpoch: field('lastEpoch', integer(MOST_EPOCHS)) };
+}
+
+function readOpenRun(field: FieldReader): OpenRun {
+  return { ...readStartedRun(field), epoch: field('epoch', integer(MOST_EPOCHS)) };
+}
+
+function readCondemned(field: FieldReader): CondemnedNames {
+  return { epoch: field('epoch', integer(MOST_EPOCHS)), names: field('names', integer(Number.MAX_SAFE_INTEGER)) };
 }
 
 function readPoint(field: FieldReader): CommittedPoint {
@@ -136,10 +204,14 @@ function readVerified(field: FieldReader): [number, VerifiedShard] {
   ];
 }
 
-async function readSnapshot(store: ObjectStore, keyring: Keyring, position: number): Promise<VaultState | undefined> {
-  const key = stateKey(position);
+async function storedSnapshot(store: ObjectStore, position: number): Promise<Buffer | undefined> {
+  return store.get(stateKey(position)).catch(() => undefined);
+}
+
+function openSnapshot(keys: EpochKeys, position: number, bytes: Buffer): VaultState | undefined {
   try {
-    return decodeState(keyring, position, await store.get(key), `${key} in ${store.url}`);
+    const state = decodeState(keyringOf([keys]), position, bytes, stateKey(position));
+    return newestEpoch(state) === keys.epoch ? state : undefined;
   } catch {
     return undefined;
   }

@@ -2,8 +2,10 @@ import { EkkoError } from '../errors.ts';
 import { NO_DIGEST } from '../format/journal-entry.ts';
 import type {
   Condemned,
+  EpochStarted,
   HoldPlaced,
   JournalEntry,
+  NamedRecipient,
   PointCommitted,
   RetentionPolicy,
   RetentionSet,
@@ -11,6 +13,7 @@ import type {
   VaultVerified,
 } from './entries.ts';
 import { objectionTo } from './objections.ts';
+import { isInForce } from './policy-wait.ts';
 
 /**
  * What the journal says up to `position`: the fold over its entries. Never changed in place; whoever holds one may keep it.
@@ -25,6 +28,12 @@ export interface VaultState {
   /** SHA-256 (hex) of `vault.json`; undefined in an empty journal. */
   readonly vaultJson: string | undefined;
   readonly escrow: EscrowState;
+  /** The vault's key epochs, the one in force last: what stands behind its beginning is sealed under it. Empty in an empty journal. */
+  readonly epochs: readonly BegunEpoch[];
+  /** Who can open the epoch in force, by fingerprint. */
+  readonly recipients: ReadonlyMap<string, VaultRecipient>;
+  /** Who can open older epochs only, by fingerprint. */
+  readonly removed: ReadonlyMap<string, RemovedRecipient>;
   /** By run, in the order in which they started. */
   readonly openRuns: ReadonlyMap<string, OpenRun>;
   /** By run, in commit order; expired points are gone. */
@@ -37,8 +46,13 @@ export interface VaultState {
   readonly retention: ReadonlyMap<string, SetRetention>;
   /** Packs that were emptied, by name, to the move that tells where their segments lie now. Condemned moves are gone. */
   readonly moved: ReadonlyMap<string, string>;
-  /** Names of packs, pages, manifests, points and moves that nothing may make live again. */
+  /**
+   * Names of packs, pages, manifests, points and moves that nothing may make live again, in the order in which they were condemned.
+   * Those that nothing can make live again are forgotten: see `condemnedUnder`.
+   */
   readonly condemned: ReadonlySet<string>;
+  /** How many of `condemned`, in their order, were condemned under which key epoch; ascending. */
+  readonly condemnedUnder: readonly CondemnedNames[];
   /** By shard (0-255): when all objects of it were last looked at. */
   readonly verified: ReadonlyMap<number, VerifiedShard>;
   /** Names of objects that a verification found damaged or missing, and nothing has repaired or condemned since. */
@@ -46,7 +60,34 @@ export interface VaultState {
 }
 
 export type EscrowState = 'missing' | 'waived' | 'confirmed';
-export type OpenRun = Omit<RunStarted, 'type'>;
+export type OpenRun = Omit<RunStarted, 'type'> & {
+  /** Key epoch that was in force when it started. */
+  readonly epoch: number;
+};
+export interface BegunEpoch {
+  readonly epoch: number;
+  /** Of the entry that began it. */
+  readonly position: number;
+  readonly at: string;
+  /** Name of its key object; undefined for the first one, which stands in `vault.json`. */
+  readonly key?: string;
+}
+export interface VaultRecipient extends NamedRecipient {
+  /** When it was added, and the epoch that was in force then. */
+  readonly since: string;
+  readonly sinceEpoch: number;
+  /** Name of the key object that holds the root key of the epoch in force, sealed to it; undefined: `vault.json` does. */
+  readonly key?: string;
+}
+export interface RemovedRecipient extends VaultRecipient {
+  readonly removedAt: string;
+  /** The last epoch that it opens. */
+  readonly lastEpoch: number;
+}
+export interface CondemnedNames {
+  readonly epoch: number;
+  readonly names: number;
+}
 export type CommittedPoint = Omit<PointCommitted, 'type'> & {
   /** Of its entry. */
   readonly position: number;
@@ -56,7 +97,7 @@ export interface ExpiredPoint extends CommittedPoint {
   readonly expiredBecause: string;
 }
 export type Hold = Omit<HoldPlaced, 'type'>;
-/** The policy that was set last, and what it replaced. */
+/** The policy that was set last, and the one that was in force then; without a `previous` there was none, and all was kept. */
 export type SetRetention = Pick<RetentionSet, 'policy' | 'confirmed' | 'at'> & {
   readonly previous?: RetentionPolicy;
 };
@@ -71,6 +112,9 @@ export const EMPTY_STATE: VaultState = {
   digest: NO_DIGEST,
   vaultJson: undefined,
   escrow: 'missing',
+  epochs: [],
+  recipients: new Map(),
+  removed: new Map(),
   openRuns: new Map(),
   points: new Map(),
   expired: new Map(),
@@ -78,9 +122,15 @@ export const EMPTY_STATE: VaultState = {
   retention: new Map(),
   moved: new Map(),
   condemned: new Set(),
+  condemnedUnder: [],
   verified: new Map(),
   damaged: new Set(),
 };
+
+/** The key epoch in force: the next entry is sealed under it. */
+export function newestEpoch({ epochs }: Pick<VaultState, 'epochs'>): number {
+  return epochs.at(-1)?.epoch ?? 1;
+}
 
 /** An entry, where it stands, and the SHA-256 (hex) of its stored bytes. */
 export interface PlacedEntry {
@@ -101,6 +151,8 @@ export interface Fold {
 export function startFold(from: VaultState): Fold {
   const draft: Draft = {
     ...from,
+    recipients: new Map(from.recipients),
+    removed: new Map(from.removed),
     openRuns: new Map(from.openRuns),
     points: new Map(from.points),
     expired: new Map(from.expired),
@@ -126,6 +178,9 @@ interface Draft extends VaultState {
   digest: string;
   vaultJson: string | undefined;
   escrow: EscrowState;
+  epochs: readonly BegunEpoch[];
+  recipients: Map<string, VaultRecipient>;
+  readonly removed: Map<string, RemovedRecipient>;
   readonly openRuns: Map<string, OpenRun>;
   points: Map<string, CommittedPoint>;
   readonly expired: Map<string, ExpiredPoint>;
@@ -133,6 +188,7 @@ interface Draft extends VaultState {
   readonly retention: Map<string, SetRetention>;
   readonly moved: Map<string, string>;
   readonly condemned: Set<string>;
+  condemnedUnder: readonly CondemnedNames[];
   readonly verified: Map<number, VerifiedShard>;
   readonly damaged: Set<string>;
 }
@@ -150,6 +206,8 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
   switch (entry.type) {
     case 'vault-created':
       draft.vaultJson = entry.vaultJson;
+      draft.epochs = [{ epoch: 1, position, at: entry.at }];
+      for (const named of entry.recipients) addRecipient(draft, named, entry.at);
       return;
     case 'escrow-waived':
       if (draft.escrow === 'missing') draft.escrow = 'waived';
@@ -157,14 +215,22 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
     case 'escrow-confirmed':
       draft.escrow = 'confirmed';
       return;
+    case 'epoch-started':
+      startEpoch(draft, entry, position);
+      return;
+    case 'recipient-added': {
+      const { at, key, ...named } = withoutType(entry);
+      addRecipient(draft, named, at, key);
+      return;
+    }
     case 'run-started':
-      draft.openRuns.set(entry.run, withoutType(entry));
+      draft.openRuns.set(entry.run, { ...withoutType(entry), epoch: newestEpoch(draft) });
       return;
     case 'run-abandoned':
-      draft.openRuns.delete(entry.run);
+      endRun(draft, entry.run);
       return;
     case 'point-committed':
-      draft.openRuns.delete(entry.run);
+      endRun(draft, entry.run);
       draft.points.set(entry.run, { ...withoutType(entry), position });
       return;
     case 'points-expired':
@@ -196,6 +262,48 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
   }
 }
 
+function addRecipient(draft: Draft, named: NamedRecipient, since: string, key?: string): void {
+  const found = { ...named, since, sinceEpoch: newestEpoch(draft), ...(key === undefined ? {} : { key }) };
+  draft.recipients.set(named.recipient, found);
+  draft.removed.delete(named.recipient);
+}
+
+/** Those who are not named any more are removed; a key that is left alone needs another, as in the beginning. */
+function startEpoch(draft: Draft, { epoch, key, recipients, at }: EpochStarted, position: number): void {
+  const kept = new Set(recipients);
+  for (const each of draft.recipients.values()) {
+    if (kept.has(each.recipient)) draft.recipients.set(each.recipient, { ...each, key });
+    else {
+      draft.recipients.delete(each.recipient);
+      draft.removed.set(each.recipient, { ...each, removedAt: at, lastEpoch: epoch - 1 });
+    }
+  }
+  if (draft.escrow === 'confirmed' && draft.recipients.size < 2) draft.escrow = 'missing';
+  draft.epochs = [...draft.epochs, { epoch, position, at, key }];
+  forget(draft);
+}
+
+function endRun(draft: Draft, run: string): void {
+  draft.openRuns.delete(run);
+  forget(draft);
+}
+
+/**
+ * Forgets names that were condemned under an older epoch, once no run is open that started under it or before: only such a run can
+ * have come to know them while they were live (`docs/decisions/0015-key-epochs.md`).
+ */
+function forget(draft: Draft): void {
+  const oldest = Math.min(newestEpoch(draft), ...[...draft.openRuns.values()].map(({ epoch }) => epoch));
+  const past = draft.condemnedUnder.filter(({ epoch }) => epoch < oldest);
+  if (past.length === 0) return;
+  let left = past.reduce((sum, { names }) => sum + names, 0);
+  for (const name of draft.condemned) {
+    if (left-- === 0) break;
+    draft.condemned.delete(name);
+  }
+  draft.condemnedUnder = draft.condemnedUnder.slice(past.length);
+}
+
 function expire(draft: Draft, run: string, { at, reason }: { readonly at: string; readonly reason: string }): void {
   const point = draft.points.get(run);
   if (point === undefined) return;
@@ -217,22 +325,34 @@ function undelete(draft: Draft, runs: readonly string[]): void {
   draft.points = new Map(all.map((point) => [point.run, point]));
 }
 
+/** Of policies that were set while another one still waited only the one in force before them counts: the others never were. */
 function setRetention(draft: Draft, { group = ANY_GROUP, policy, confirmed, at }: RetentionSet): void {
-  const previous = draft.retention.get(group)?.policy;
+  const before = draft.retention.get(group);
+  const previous = before !== undefined && isInForce(before, Date.parse(at)) ? before.policy : before?.previous;
   draft.retention.set(group, { policy, confirmed, at, ...(previous === undefined ? {} : { previous }) });
 }
 
 function condemn(draft: Draft, entry: Condemned): void {
+  const before = draft.condemned.size;
   for (const list of [entry.packs, entry.pages, entry.manifests, entry.points, entry.moves]) {
     for (const name of list) {
       draft.condemned.add(name);
       draft.damaged.delete(name);
     }
   }
+  countCondemned(draft, draft.condemned.size - before);
   const gone = new Set(entry.points);
   if (gone.size > 0) for (const [run, { point }] of draft.expired) if (gone.has(point)) draft.expired.delete(run);
   const ended = new Set(entry.moves);
   if (ended.size > 0) for (const [pack, move] of draft.moved) if (ended.has(move)) draft.moved.delete(pack);
+}
+
+function countCondemned(draft: Draft, names: number): void {
+  if (names === 0) return;
+  const epoch = newestEpoch(draft);
+  const last = draft.condemnedUnder.at(-1);
+  const others = last?.epoch === epoch ? draft.condemnedUnder.slice(0, -1) : draft.condemnedUnder;
+  draft.condemnedUnder = [...others, { epoch, names: names + (last?.epoch === epoch ? last.names : 0) }];
 }
 
 function verify(draft: Draft, { shards, keyed, at, damaged }: VaultVerified, position: number): void {

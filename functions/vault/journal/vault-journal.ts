@@ -1,14 +1,22 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { EkkoError } from '../errors.ts';
-import { decodeEntry, encodeEntry } from '../format/journal-entry.ts';
-import type { Keyring } from '../keys/epoch-keys.ts';
+import { decodeEntry, encodeEntry, epochOfEntry } from '../format/journal-entry.ts';
+import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
 import { contentName, journalKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { checkEntry } from './check-entry.ts';
 import type { JournalEntry } from './entries.ts';
 import type { Journal, NumberedBytes } from './journal.ts';
 import { objectionTo } from './objections.ts';
-import { applyEntry, EMPTY_STATE, type Fold, type PlacedEntry, startFold, type VaultState } from './state.ts';
+import {
+  applyEntry,
+  EMPTY_STATE,
+  type Fold,
+  newestEpoch,
+  type PlacedEntry,
+  startFold,
+  type VaultState,
+} from './state.ts';
 import { readSnapshots, SNAPSHOT_INTERVAL, writeSnapshot } from './state-snapshot.ts';
 
 /** The vault's journal, read, checked and folded. One process may call it from many places at once; calls wait for each other. */
@@ -52,6 +60,7 @@ export async function openVaultJournal(parts: JournalParts): Promise<VaultJourna
     const { placed, bytes } = place(parts, current, entry);
     const answer = await answerOf(parts.journal.append(placed.position, bytes));
     if (answer === 'created') {
+      if (entry.type === 'epoch-started') await parts.keyring.begin(entry);
       current = applyEntry(current, placed);
       return true;
     }
@@ -64,12 +73,16 @@ export async function openVaultJournal(parts: JournalParts): Promise<VaultJourna
 
   const append = async (decide: (state: VaultState) => JournalEntry): Promise<VaultState> => {
     await catchUp();
-    for (let tries = 1; !(await tryOnce(checked(current, decide(current)))); tries++) {
+    let entry = checked(current, decide(current));
+    for (let tries = 1; !(await tryOnce(entry)); tries++) {
       if (tries >= MOST_TRIES) throw tooBusy(parts.journal, current);
       await pause(Math.random() * Math.min(2 ** tries, LONGEST_PAUSE_MS));
       await catchUp();
+      entry = checked(current, decide(current));
     }
-    if (current.position % SNAPSHOT_INTERVAL === 0) await writeSnapshot(parts.store, parts.keyring.newest, current);
+    if (current.position % SNAPSHOT_INTERVAL === 0 || entry.type === 'epoch-started') {
+      await writeSnapshot(parts.store, keysFor(parts.keyring, current), current);
+    }
     return current;
   };
 
@@ -82,12 +95,15 @@ export async function openVaultJournal(parts: JournalParts): Promise<VaultJourna
 
 /** The head, from the newest snapshot that the journal bears out, else from the beginning. */
 async function openState(parts: JournalParts): Promise<VaultState> {
-  for await (const snapshot of readSnapshots(parts.store, parts.keyring)) {
+  const keys = parts.keyring.newest;
+  for await (const snapshot of readSnapshots(parts.store, keys)) {
     const entries = parts.journal.read(snapshot.position)[Symbol.asyncIterator]();
     const first = await entries.next();
     if (!first.done && contentName([first.value.bytes]) === snapshot.digest) {
       const rest = { [Symbol.asyncIterator]: () => entries };
-      return (await foldFrom(parts, snapshot, rest)).state;
+      const { state } = await foldFrom(parts, snapshot, rest);
+      // A newer key has come to light, and with it snapshots that count for more.
+      return newestEpoch(state) > keys.epoch ? openState(parts) : state;
     }
     await entries.return?.();
   }
@@ -105,11 +121,28 @@ async function foldFrom(
     fold ??= startFold(from);
     const digest = contentName([bytes]);
     const origin = `${journalKey(position)} in ${journal.url}`;
+    checkEpoch(bytes, newestEpoch(fold.state), origin);
     const entry = decodeEntry(keyring, fold.state.position + 1, fold.state.digest, bytes, origin);
     fold.add({ position, digest, entry });
+    if (entry.type === 'epoch-started') await keyring.begin(entry);
     digests.push(digest);
   }
   return { state: fold?.state ?? from, digests };
+}
+
+/** Who has an older key only, or one that the journal does not know, has nothing to say. */
+function checkEpoch(bytes: Uint8Array, expected: number, origin: string): void {
+  const found = epochOfEntry(bytes, origin);
+  if (found === expected) return;
+  throw new EkkoError(
+    'journal-broken',
+    `${origin} is sealed under key epoch ${found}, but epoch ${expected} is in force there. No Ekko writes that: put the original ` +
+      'entry back from a copy of the vault, and find out who else writes there.',
+  );
+}
+
+function keysFor(keyring: Keyring, state: VaultState): EpochKeys {
+  return keyring.epoch(newestEpoch(state), 'The journal');
 }
 
 /** The entry with its own fields only, if it may follow. What would break the journal for every reader is never written. */
@@ -126,7 +159,7 @@ function place(
   entry: JournalEntry,
 ): { placed: PlacedEntry; bytes: Buffer } {
   const position = state.position + 1;
-  const bytes = encodeEntry(keyring.newest, position, state.digest, entry);
+  const bytes = encodeEntry(keysFor(keyring, state), position, state.digest, entry);
   return { placed: { position, digest: contentName([bytes]), entry }, bytes };
 }
 

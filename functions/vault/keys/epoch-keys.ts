@@ -10,9 +10,9 @@ export interface EpochKeys {
   readonly idKey: KeyObject;
   /** AES-256-GCM key that wraps the fresh key of each pack and record. */
   readonly sealKey: KeyObject;
-  /** HMAC-SHA-256 key of journal entries and of `vault.json`. */
+  /** HMAC-SHA-256 key of journal entries, of `vault.json` and of key objects. */
   readonly journalKey: KeyObject;
-  /** X25519 pair that staged parts are sealed to; the public half stands in `vault.json`. */
+  /** X25519 pair that staged parts are sealed to; the public half stands in `vault.json` or the epoch's key object. */
   readonly staging: StagingKeyPair;
   /** The HPKE pre-shared key of one disk in one run: whoever has it may stage parts for that disk in that run, and nothing else. */
   runToken(run: string, disk: number): Buffer;
@@ -23,12 +23,29 @@ export interface StagingKeyPair {
   readonly privateKey: Buffer;
 }
 
+/** A key epoch that the journal says has begun. */
+export interface BegunKeyEpoch {
+  readonly epoch: number;
+  /** Name of its key object in `keys/`. */
+  readonly key: string;
+  /** ISO time, for people. */
+  readonly at: string;
+}
+
 /** The keys of every epoch that the given identity opens. */
 export interface Keyring {
-  /** The epoch that new objects are written under. */
+  /**
+   * The epoch that new objects are written under. It changes when the journal is read and says that another one has begun: whoever
+   * makes one thing by several calls takes it once.
+   */
   readonly newest: EpochKeys;
   /** Keys of an older object. Throws `wrong-key` when the keyring has no such epoch. */
   epoch(epoch: number, origin: string): EpochKeys;
+  /**
+   * Called for each epoch that the journal begins, in order: gets its keys. Throws `wrong-key` when they cannot be had (removed, or
+   * a keyring that cannot learn), `object-missing` and `damaged` (its key object), `store-failed`.
+   */
+  begin(begun: BegunKeyEpoch): Promise<void>;
 }
 
 export const ROOT_KEY_SIZE = 32;
@@ -38,8 +55,10 @@ export function deriveEpochKeys(rootKey: Uint8Array, vault: string, epoch: numbe
   if (rootKey.length !== ROOT_KEY_SIZE) {
     throw new EkkoError('bad-input', `A root key has ${ROOT_KEY_SIZE} bytes, found ${rootKey.length}.`);
   }
+  // The caller's buffer may change; the closure below needs the key for as long as it lives.
+  const secret = createSecretKey(rootKey);
   const derive = (purpose: string) =>
-    Buffer.from(hkdfSync('sha256', rootKey, `${vault}\0${epoch}`, `ekko/1 ${purpose}`, 32));
+    Buffer.from(hkdfSync('sha256', secret, `${vault}\0${epoch}`, `ekko/1 ${purpose}`, 32));
   const privateKey = derive('staging');
   return {
     vault,
@@ -52,21 +71,25 @@ export function deriveEpochKeys(rootKey: Uint8Array, vault: string, epoch: numbe
   };
 }
 
-/** A keyring of epochs, newest last. Throws `bad-input` when empty. */
+/** A keyring of epochs, newest last, that learns of no other. Throws `bad-input` when empty. */
 export function keyringOf(epochs: readonly EpochKeys[]): Keyring {
   const newest = epochs.at(-1);
   if (newest === undefined) throw new EkkoError('bad-input', 'A keyring needs at least one key epoch.');
   const byNumber = new Map(epochs.map((keys) => [keys.epoch, keys]));
   return {
     newest,
-    epoch: (epoch, origin) => {
-      const keys = byNumber.get(epoch);
-      if (keys) return keys;
-      const held = [...byNumber.keys()].join(', ');
-      throw new EkkoError(
-        'wrong-key',
-        `${origin} is sealed under key epoch ${epoch}; the key given opens epoch ${held}.`,
-      );
+    epoch: (epoch, origin) => byNumber.get(epoch) ?? unknownEpoch(byNumber, epoch, origin),
+    begin: async ({ epoch }) => {
+      if (!byNumber.has(epoch)) unknownEpoch(byNumber, epoch, 'The journal');
     },
   };
+}
+
+/** Throws `wrong-key` for an object of an epoch that is not among those held. */
+export function unknownEpoch(held: ReadonlyMap<number, EpochKeys>, epoch: number, origin: string): never {
+  const numbers = [...held.keys()].sort((a, b) => a - b);
+  const advice = epoch > (numbers.at(-1) ?? 0) ? ' If the key was rotated, open the vault again.' : '';
+  const epochs = numbers.length === 1 ? 'epoch' : 'epochs';
+  const opens = `the key given opens ${epochs} ${numbers.join(', ')}`;
+  throw new EkkoError('wrong-key', `${origin} is sealed under key epoch ${epoch}; ${opens}.${advice}`);
 }

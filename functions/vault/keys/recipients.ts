@@ -1,5 +1,5 @@
 import { EkkoError } from '../errors.ts';
-import type { WrappedRootKey } from '../format/vault-description.ts';
+import type { RecipientKind, ScryptSettings, WrappedRootKey } from '../format/key-epoch.ts';
 import { ROOT_KEY_SIZE } from './epoch-keys.ts';
 import { arrayBufferOf, HPKE_ENC_SIZE, hpke } from './hpke.ts';
 import { fingerprintOf, type Identity } from './identity.ts';
@@ -7,12 +7,22 @@ import { fingerprintOf, type Identity } from './identity.ts';
 const TAG_SIZE = 16;
 const SEALED_SIZE = HPKE_ENC_SIZE + ROOT_KEY_SIZE + TAG_SIZE;
 
-/** Somebody who can open the vault. */
-export interface Recipient {
-  /** Where the private half is kept: in a file for daily use, or on paper. */
-  readonly kind: WrappedRootKey['kind'];
+/** Somebody who shall be able to open the vault. */
+export interface NewRecipient {
+  /** Where the private half is kept. */
+  readonly kind: RecipientKind;
   /** X25519, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** What people call it. It stands in the clear in the vault. */
+  readonly label?: string;
+  /** Of kind `passphrase` only: how the private key comes from it. */
+  readonly scrypt?: ScryptSettings;
+}
+
+/** Somebody who can open the vault. */
+export interface Recipient extends NewRecipient {
+  /** ISO time. */
+  readonly since: string;
 }
 
 /** What a root key belongs to; a wrapped key opens in its own place only. */
@@ -25,31 +35,36 @@ export interface RootKeyContext {
 /** Seals a 32-byte root key to a recipient (HPKE base mode, RFC 9180). Throws `bad-input` for keys that cannot be. */
 export async function wrapRootKey(
   rootKey: Uint8Array,
-  recipient: Recipient,
+  { publicKey, kind, label, since, scrypt }: Recipient,
   context: RootKeyContext,
 ): Promise<WrappedRootKey> {
   if (rootKey.length !== ROOT_KEY_SIZE) {
     throw new EkkoError('bad-input', `A root key has ${ROOT_KEY_SIZE} bytes, found ${rootKey.length}.`);
   }
-  const fingerprint = fingerprintOf(recipient.publicKey);
-  const { enc, ct } = await sealTo(recipient.publicKey, rootKey, infoOf(context));
+  const { enc, ct } = await sealTo(publicKey, rootKey, infoOf(context));
   const sealed = Buffer.concat([Buffer.from(enc), Buffer.from(ct)]).toString('base64');
-  return { recipient: fingerprint, kind: recipient.kind, sealed };
+  return {
+    ...{ recipient: fingerprintOf(publicKey), kind },
+    ...(label === undefined ? {} : { label }),
+    since,
+    ...(scrypt === undefined ? {} : { scrypt }),
+    sealed,
+  };
 }
 
 /**
- * The root key, from whichever of `wrapped` is sealed to `identity`. Throws `wrong-key` saying which keys would open it,
- * or `damaged` when the one that names this identity does not open.
+ * The root key, from whichever of `wrapped` is sealed to `identity`; undefined where none says so. Throws `damaged` when those that
+ * name this identity do not open.
  */
 export async function unwrapRootKey(
   wrapped: readonly WrappedRootKey[],
   identity: Identity,
   context: RootKeyContext,
-): Promise<Buffer> {
+): Promise<Buffer | undefined> {
   const fingerprint = fingerprintOf(identity.publicKey);
   const info = infoOf(context);
   const ours = wrapped.filter((each) => each.recipient === fingerprint);
-  if (ours.length === 0) throw wrongKey(wrapped, fingerprint, context);
+  if (ours.length === 0) return undefined;
   let cause: unknown;
   for (const each of ours) {
     try {
@@ -87,19 +102,11 @@ function infoOf({ vault, epoch }: RootKeyContext): ArrayBuffer {
   return arrayBufferOf(`ekko/1 root key\0${vault}\0${epoch}`);
 }
 
-function wrongKey(wrapped: readonly WrappedRootKey[], given: string, context: RootKeyContext): EkkoError {
-  const wanted = wrapped.map(({ recipient, kind }) => `${escaped(recipient)} (${KIND_WORDS[kind] ?? escaped(kind)})`);
-  const advice = wanted.length === 0 ? 'no key can open it' : `use ${wanted.join(' or ')}`;
-  return new EkkoError('wrong-key', `Key ${given} does not open ${placeOf(context)}: ${advice}.`);
-}
-
-const KIND_WORDS: Readonly<Record<string, string>> = { 'key-file': 'key file', escrow: 'escrow code' };
-
 function placeOf({ vault, epoch }: RootKeyContext): string {
   return `vault ${escaped(vault)}, epoch ${epoch}`;
 }
 
-/** These texts come from the vault, whose key is not known yet: nobody vouches for them. */
+/** This text comes from the vault, whose key is not known yet: nobody vouches for it. */
 function escaped(text: string): string {
   return /^[\w-]{1,64}$/.test(text) ? text : JSON.stringify(text.slice(0, 64));
 }

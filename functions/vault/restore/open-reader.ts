@@ -1,5 +1,7 @@
 import { codeOf, EkkoError } from '../errors.ts';
 import { type EpochKeys, type Keyring, keyringOf } from '../keys/epoch-keys.ts';
+import { packMovedTable, readMovedTable } from '../moves/moved-table.ts';
+import { knownMoves, openStoredMoves } from '../moves/pack-moves.ts';
 import type { VaultReader } from '../records.ts';
 import { openStore } from '../store/open-store.ts';
 
@@ -12,20 +14,28 @@ export interface ReaderSettings {
   readonly url: string;
   /** Oldest first; empty where only digests are checked. */
   readonly epochs: readonly ReaderKeys[];
+  /** Packs that were moved, as `packMovedTable` makes it. What is moved later the thread finds out by itself. */
+  readonly moved?: SharedArrayBuffer;
 }
 
 /** An epoch's keys less what cannot cross threads: no run tokens. */
 export type ReaderKeys = Omit<EpochKeys, 'runToken'>;
 
 /** The settings that open the same store with the same keys in another thread. */
-export function readerSettings({ store, keyring }: Pick<VaultReader, 'store'> & Partial<VaultReader>): ReaderSettings {
+export function readerSettings({
+  store,
+  keyring,
+  journal,
+}: Pick<VaultReader, 'store'> & Partial<VaultReader>): ReaderSettings {
   const epochs = keyring === undefined ? [] : epochsOf(keyring);
-  return { url: store.url, epochs: epochs.map(({ runToken: _, ...keys }) => keys) };
+  const moved = packMovedTable(knownMoves({ journal }));
+  return { url: store.url, epochs: epochs.map(({ runToken: _, ...keys }) => keys), moved };
 }
 
 /** Throws `bad-input` (URL, no keys). Nothing is read yet. */
-export function openReader({ url, epochs }: ReaderSettings): VaultReader {
-  return { store: openStore(url), keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))) };
+export async function openReader({ url, epochs, moved }: ReaderSettings): Promise<VaultReader> {
+  const reader = { store: await openStore(url), keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))) };
+  return { ...reader, journal: openStoredMoves(reader, moved && readMovedTable(moved)) };
 }
 
 /** Every epoch that the keyring opens: they are numbered from 1. */

@@ -5,6 +5,7 @@ import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 import { fetchFrames } from './fetch-frames.ts';
 import type { Frame } from './frame.ts';
 import { type Batch, type BatchItem, openBatchMaker } from './frame-batches.ts';
+import { openMoveFollower } from './moved-runs.ts';
 import { openDiskMap } from './span-extents.ts';
 import { openPackShelf } from './trusted-pack.ts';
 
@@ -36,22 +37,38 @@ export interface ReadSettings {
   readonly bestEffort: boolean;
 }
 
-/** A reader keeps pages, pack indexes and some frames in memory, bounded. */
+/** A reader keeps pages, pack indexes, moves and some frames in memory, bounded. */
 export function openDiskReader(reader: VaultReader, settings: ReadSettings): DiskReader {
   const map = openDiskMap(reader);
+  const moves = openMoveFollower(reader);
   const shelf = openPackShelf(reader);
   const makeBatches = openBatchMaker(shelf);
-  return {
-    async *read(manifest, run) {
-      const fetched = readAhead(makeBatches(map(manifest, run)), (batch) => fetchFrames(shelf, batch.frames));
-      for await (const { items } of fetched) {
-        for (const item of items) {
-          for (const piece of piecesOf(item)) yield deliver(clip(piece, manifest.diskSize), settings.bestEffort);
-          if (item.kind === 'frame') item.frame.drop();
-        }
+
+  async function* outcomesOf(manifest: Manifest, run: SegmentRun): AsyncGenerator<Outcome> {
+    const batches = makeBatches(moves.follow(map(manifest, run)));
+    for await (const { items } of readAhead(batches, (batch) => fetchFrames(shelf, batch.frames))) {
+      for (const item of items) {
+        for (const piece of piecesOf(item)) yield clip(piece, manifest.diskSize);
+        if (item.kind === 'frame') item.frame.drop();
       }
-    },
-  };
+    }
+  }
+
+  /** What is lost because its pack was moved meanwhile is read again; `followed` are packs to which that has been done. */
+  async function* read(manifest: Manifest, run: SegmentRun, followed: readonly string[]): AsyncGenerator<DiskPiece> {
+    for await (const piece of outcomesOf(manifest, run)) {
+      const again = piece.kind === 'lost' && !followed.includes(piece.object) && (await moves.wasMoved(piece.object));
+      if (again) yield* read(manifest, runOf(piece), [...followed, piece.object]);
+      else yield deliver(piece, settings.bestEffort);
+    }
+  }
+
+  return { read: (manifest, run) => read(manifest, run, []) };
+}
+
+/** The segments of a piece, which begins with one. */
+function runOf({ offset, length }: { readonly offset: number; readonly length: number }): SegmentRun {
+  return { first: offset / SEGMENT_SIZE, count: Math.ceil(length / SEGMENT_SIZE) };
 }
 
 /** A piece as it turned out; `error` where it could not be read. */

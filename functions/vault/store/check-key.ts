@@ -25,6 +25,11 @@ export function checkPrefix(prefix: string): string {
   throw new EkkoError('bad-input', `${shown(prefix)} is not a prefix of whole folders: ${wrong}.`);
 }
 
+/** Whether a name found in a store is a key. */
+export function isKey(name: string): boolean {
+  return faultOf(name) === undefined;
+}
+
 /** Whether a name found in a store can be one part of a key. */
 export function isKeyPart(name: string): boolean {
   return name.length <= LONGEST_PART && PART.test(name);

@@ -15,6 +15,8 @@ export const Folder = {
   manifests: 'manifests/',
   points: 'points/',
   moves: 'moves/',
+  sweeps: 'sweeps/',
+  keys: 'keys/',
 } as const;
 
 /** Folders whose objects are named by the SHA-256 of their bytes. */
@@ -55,6 +57,22 @@ export function journalKey(position: number): string {
 
 export function stateKey(position: number): string {
   return Folder.states + digits(position, 20);
+}
+
+/** `keys/0002/3f…`: a key object, named by the SHA-256 of its bytes. */
+export function epochKey(epoch: number, name: string): string {
+  return `${Folder.keys}${digits(epoch, 4)}/${checkName(name)}`;
+}
+
+/** The epoch and the name in the key of a key object, or undefined where the key is not of that form. */
+export function epochPlaceOf(key: string): { epoch: number; name: string } | undefined {
+  const [, epoch, name] = /^keys\/(\d{4})\/([0-9a-f]{64})$/.exec(key) ?? [];
+  return epoch === undefined || name === undefined ? undefined : { epoch: Number(epoch), name };
+}
+
+/** `sweeps/<20 digits>/<4 digits>`: part `part` of what a sweep at the journal's entry `position` noted for the next one. */
+export function sweepNoteKey(position: number, part: number): string {
+  return `${Folder.sweeps}${digits(position, 20)}/${digits(part, 4)}`;
 }
 
 /** One staged part of one disk of one run. `part` may be `summary`. */

@@ -31,12 +31,15 @@ export interface Desk {
   remove(): Promise<void>;
 }
 
-/** The key file of every command is `key` in the folder, unless another one is named, or none by `undefined`. */
-export async function openDesk(): Promise<Desk> {
+/**
+ * The key file of every command is `key` in the folder, unless another one is named, or none by `undefined`. `environment` is added
+ * to this process's.
+ */
+export async function openDesk(environment: NodeJS.ProcessEnv = {}): Promise<Desk> {
   const folder = await mkdtemp(join(tmpdir(), 'ekko-desk-'));
   const start: Desk['start'] = (args, options = {}) => {
     const keyFile = 'keyFile' in options ? options.keyFile : 'key';
-    const { EKKO_KEY_FILE: _, ...inherited } = process.env;
+    const { EKKO_KEY_FILE: _, ...inherited } = { ...process.env, ...environment };
     const env = keyFile === undefined ? inherited : { ...inherited, EKKO_KEY_FILE: keyFile };
     const child = spawn(LAUNCHER, args, { cwd: folder, env });
     child.stdin.end(options.input ?? '');

@@ -32,7 +32,7 @@ describe('a key', () => {
     const { code, output, errors } = await desk.run(['backup', 'vault', 'disk.img', '--key-file', 'other-key']);
     expect({ code, output }).toEqual({ code: 4, output: '' });
     expect(errors).toMatch(
-      /^ekko: Key [0-9a-f]{16} does not open vault [0-9a-f]{32}, epoch 1: use [0-9a-f]{16} \(key file\)\.\n$/,
+      /^ekko: Key [0-9a-f]{16} does not open vault [0-9a-f]{32}: it is the key of another vault, .* use [0-9a-f]{16} \(key file, since \d{4}-\d\d-\d\d\)\.\n$/,
     );
   });
 

@@ -128,7 +128,7 @@ describe('from an image file to a vault and back', () => {
   test('doctor finds nothing wrong', async () => {
     const { code, output, errors } = await desk.run(['doctor', 'vault']);
     expect({ code, errors }).toEqual({ code: 0, errors: '' });
-    expect(output).toMatch(/^ok +journal +whole: 6 entries, 2 restore points$/m);
+    expect(output).toMatch(/^ok +journal +whole: 14 entries, 2 restore points$/m);
     expect(output).toContain('Nothing is wrong.');
     expect(await readdir(desk.path('vault'))).not.toContain('probe');
   });

@@ -5,7 +5,23 @@ import { runProgram } from '../../../functions/command-line/program.ts';
 import { createRunner } from '../../../functions/command-line/run-command.ts';
 import { captureStreams } from './captured-streams.ts';
 
-const COMMANDS = ['init', 'escrow', 'backup', 'points', 'show', 'restore', 'verify', 'doctor'];
+const KEY_COMMANDS = ['new', 'list', 'add', 'remove', 'rotate', 'check'].map((name) => `key ${name}`);
+const COMMANDS = [
+  'init',
+  'escrow',
+  'key',
+  'backup',
+  'points',
+  'show',
+  'restore',
+  'verify',
+  'retention',
+  'delete',
+  'undelete',
+  'hold',
+  'release',
+  'doctor',
+];
 
 describe('arguments that cannot be meant', () => {
   test.each([
@@ -18,6 +34,10 @@ describe('arguments that cannot be meant', () => {
     [['backup', 'v', 'd', '--group', '..'], /^ekko: The group name ".." cannot be used: it means a folder/],
     [['backup', 'v', 'd', '--agent', 's'], /^ekko: --agent and --scratch are for a running QEMU/],
     [['backup', 'v', '--qmp', 's', '--quiesce', 'require'], /^ekko: --quiesce require needs the guest agent/],
+    [['retention', 'v', '--every', '1h'], /^ekko: --every and --for make up a future for --simulate/],
+    [['retention', 'v', '--simulate', '--apply'], /^ekko: --simulate changes nothing/],
+    [['hold', 'v', 'latest'], "ekko: Required option '--reason <text>' not specified\n"],
+    [['delete', 'v'], "ekko: Missing required argument 'point'\n"],
     [['restore', 'v', 'latest', 't', '--format', 'vmdk'], 'ekko: --format is raw or qcow2; found "vmdk".\n'],
   ])('%j end with 2 and one line', async (args, line) => {
     const captured = captureStreams();
@@ -36,6 +56,15 @@ describe('arguments that cannot be meant', () => {
   });
 });
 
+test.each([
+  { args: ['points', 'v', '--journal-file', 'mariadb://u:secret@h/d'], environment: {} },
+  { args: ['points', 'v'], environment: { EKKO_JOURNAL_FILE: 'mariadb://u:secret@h/d' } },
+])('a URL in place of a journal file is refused without a word of it: %j', async ({ args, environment }) => {
+  const captured = captureStreams();
+  expect(await runProgram(args, { ...captured, environment })).toBe(2);
+  expect(captured.said.errors()).toMatch(/^ekko: (?!.*secret).*Write the URL into a file of mode 0600/);
+});
+
 describe('help', () => {
   test('names every command and every exit code, and ends with 0', async () => {
     const captured = captureStreams();
@@ -44,13 +73,16 @@ describe('help', () => {
     expect(captured.said.output()).toContain('Exit codes:');
   });
 
-  test.each(COMMANDS)('of %s has an example, and its lines fit a terminal', async (name) => {
-    const captured = captureStreams();
-    expect(await runProgram([name, '--help'], captured)).toBe(0);
-    const help = captured.said.output();
-    expect(help).toMatch(new RegExp(`Example:\n {2}ekko ${name} `));
-    expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThan(100);
-  });
+  test.each([...COMMANDS, 'journal show', 'journal adopt', ...KEY_COMMANDS])(
+    'of %s has an example, and its lines fit a terminal',
+    async (name) => {
+      const captured = captureStreams();
+      expect(await runProgram([...name.split(' '), '--help'], captured)).toBe(0);
+      const help = captured.said.output();
+      expect(help).toMatch(new RegExp(`Example:\n {2}ekko ${name} `));
+      expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThan(100);
+    },
+  );
 });
 
 describe('an error', () => {

@@ -178,3 +178,17 @@ it('A damaged orphan is found, and said to cost nothing', async () => {
   const { findings } = await verify(disk, { points: [] });
   expect(findings).toMatchObject([{ object: key, affects: [], advice: expect.stringContaining('nothing is lost') }]);
 });
+
+it('A look at some shards reads their objects only, and finds a missing pack in its own shard', async () => {
+  const disk = await storeDisk(openMemoryStore());
+  const { key } = await victim(disk, Folder.packs);
+  await disk.vault.store.remove([key]);
+  const shard = Number.parseInt(key.split('/')[1] ?? '', 16);
+  const others = Array.from({ length: 256 }, (_, at) => at).filter((at) => at !== shard);
+  expect((await verify(disk, { shards: [shard] })).findings.map(({ object }) => object)).toEqual([key]);
+  const rest = await verify(disk, { shards: others });
+  expect(rest.findings).toEqual([]);
+  const whole = await verify(disk);
+  const own = await verify(disk, { shards: [shard] });
+  expect(rest.objects + own.objects).toBe(whole.objects);
+});

@@ -8,7 +8,7 @@ process.once('message', async ({ settings, ...request }: ChildRequest) => {
   const entry = new URL('../../../host-exporter/restore/restore-worker.ts', import.meta.url);
   const result = await restoreDisk({
     ...request,
-    reader: openPortable(settings),
+    reader: await openPortable(settings),
     threads: { count: 2, entry },
     onProgress: (progress) => process.send?.({ progress }),
   });

@@ -13,6 +13,7 @@ const REASONS: Record<FullReason, true> = {
   'bitmap-parent-unknown': true,
   'disk-resized': true,
   'bitmap-distrusted': true,
+  'no-common-point': true,
   'asked-for': true,
 };
 

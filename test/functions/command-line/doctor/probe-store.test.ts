@@ -23,6 +23,27 @@ describe('a probe', () => {
       return 'created';
     };
     expect(await wrongIn({ ...store, create })).toEqual(['8 writers', '32 writers']);
+    const [race] = await probeStore({ ...store, create });
+    expect(race?.advice).toMatch(/journal must lie in a SQL table.*--journal-file/);
+  });
+
+  test('only notes that where the journal lies in a SQL table; all else must hold there too', async () => {
+    const store = openMemoryStore();
+    const create: ObjectStore['create'] = async (key, body) => {
+      await store.create(key, body);
+      return 'created';
+    };
+    const findings = await probeStore({ ...store, create, remove: () => Promise.resolve() }, 'sql');
+    expect(findings.map(({ verdict }) => verdict)).toEqual(['note', 'note', 'ok', 'ok', 'wrong']);
+  });
+
+  test('does not blame a store for an answer to the winner that was lost on the way', async () => {
+    const store = openMemoryStore();
+    const create: ObjectStore['create'] = async (key, body) => {
+      await store.create(key, body);
+      return 'exists';
+    };
+    expect(await wrongIn({ ...store, create })).toEqual([]);
   });
 
   test('finds out that the winner is not whose bytes are there', async () => {

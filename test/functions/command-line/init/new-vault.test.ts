@@ -11,6 +11,7 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openVault } from '#vault/vault.ts';
 import { confirmEscrow } from '../../../../functions/command-line/escrow/confirm-escrow.ts';
 import { makeVault, planVault } from '../../../../functions/command-line/init/new-vault.ts';
+import { openFaultyStore } from '../../../faulty-store.ts';
 
 let folder: string;
 let keyFile: string;
@@ -103,7 +104,18 @@ describe('what cannot become a vault', () => {
   test('is a store that gives one name to two writers', async () => {
     const inner = store;
     store = { ...inner, create: async (key, body) => inner.create(key, body).then(() => 'created' as const) };
-    expect(await refusal(plan())).toBe('store-failed');
+    await expect(plan()).rejects.toMatchObject({
+      code: 'store-failed',
+      message: expect.stringContaining('--journal-file'),
+    });
+  });
+
+  test('is one whose journal file cannot be used; no key file is made', async () => {
+    expect(await refusal(plan({ journalFile: join(folder, 'nowhere') }))).toBe('bad-input');
+    expect(await refusal(plan({ journalFile: 'mariadb://u:secret@h/d' }))).toBe('bad-input');
+    await writeFile(join(folder, 'journal'), 'mariadb://u:secret@127.0.0.1:1/d', { mode: 0o600 });
+    expect(await refusal(plan({ journalFile: join(folder, 'journal') }))).toBe('store-failed');
+    await expect(readFile(keyFile)).rejects.toThrow('ENOENT');
   });
 });
 
@@ -115,4 +127,12 @@ test('a key file that is there is used, and stays as it is', async () => {
   expect(second.keyFile.isNew).toBe(false);
   expect(await readFile(keyFile, 'utf8')).toBe(text);
   expect(second.keyFile.identity.publicKey).toEqual(first.keyFile.identity.publicKey);
+});
+
+test('a vault is made though the answer to its first object was lost, and never over another', async () => {
+  const made = await plan({ noEscrow: true });
+  const another = await plan({ noEscrow: true });
+  await makeVault(openFaultyStore(store, [{ on: 'create', call: 1, does: 'repeat' }]), made);
+  expect(await escrowOf()).toBe('waived');
+  expect(await refusal(makeVault(store, another))).toBe('object-exists');
 });

@@ -7,20 +7,22 @@ import type { Keyring } from '#vault/keys/epoch-keys.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { contentName, journalKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import { keyringFrom } from './histories.ts';
+import { growingKeyring, keyringFrom, keysFrom } from './histories.ts';
 
 export const keyring = keyringFrom(7);
 
-export function openOn(store: ObjectStore, keys: Keyring = keyring): Promise<VaultJournal> {
+export function openOn(store: ObjectStore, keys: Keyring = growingKeyring(7)): Promise<VaultJournal> {
   return openVaultJournal({ journal: createObjectJournal(store), store, keyring: keys });
 }
 
 /** The stored bytes of a history, chained from the beginning. */
 export function chain(entries: readonly JournalEntry[], keys: Keyring = keyring): Buffer[] {
   let digest = NO_DIGEST;
+  let under = keys.newest;
   return entries.map((entry, i) => {
-    const bytes = encodeEntry(keys.newest, i + 1, digest, entry);
+    const bytes = encodeEntry(under, i + 1, digest, entry);
     digest = contentName([bytes]);
+    if (entry.type === 'epoch-started') under = keysFrom(7, entry.epoch);
     return bytes;
   });
 }

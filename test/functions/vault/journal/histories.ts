@@ -1,6 +1,6 @@
 import type { Condemned, HoldPlaced, JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
 import type { VaultState } from '#vault/journal/state.ts';
-import { deriveEpochKeys, type Keyring, keyringOf } from '#vault/keys/epoch-keys.ts';
+import { deriveEpochKeys, type EpochKeys, type Keyring, keyringOf } from '#vault/keys/epoch-keys.ts';
 import { contentName } from '#vault/store/object-names.ts';
 
 /** Entries and keys that the journal's tests are made of. */
@@ -8,7 +8,25 @@ export const AT = '2026-11-20T19:15:03.000Z';
 
 /** A keyring of one epoch whose root key is 32 times `byte`. */
 export function keyringFrom(byte: number, epoch = 1): Keyring {
-  return keyringOf([deriveEpochKeys(Buffer.alloc(32, byte), 'test-vault', epoch)]);
+  return keyringOf([keysFrom(byte, epoch)]);
+}
+
+export function keysFrom(byte: number, epoch: number): EpochKeys {
+  return deriveEpochKeys(Buffer.alloc(32, byte), 'test-vault', epoch);
+}
+
+/** A keyring that begins with epoch 1 and knows the keys of every one that the journal begins. */
+export function growingKeyring(byte: number): Keyring {
+  const held = [keysFrom(byte, 1)];
+  return {
+    get newest() {
+      return held.at(-1) ?? keysFrom(byte, 1);
+    },
+    epoch: (epoch, origin) => keyringOf(held).epoch(epoch, origin),
+    begin: async ({ epoch }) => {
+      if (epoch === held.length + 1) held.push(keysFrom(byte, epoch));
+    },
+  };
 }
 
 /** A name that looks like an object's. */
@@ -20,7 +38,35 @@ export function runFor(n: number): string {
   return `20261120-191503-${n.toString(16).padStart(6, '0')}`;
 }
 
-export const created: JournalEntry = { type: 'vault-created', vaultJson: nameFor('vault.json'), at: AT };
+/** Fingerprint of the `n`-th recipient. */
+export function recipientFor(n: number): string {
+  return n.toString(16).padStart(16, '0');
+}
+
+/** Recipients 1 and 2 can open the vault. */
+export const created: JournalEntry = {
+  type: 'vault-created',
+  vaultJson: nameFor('vault.json'),
+  recipients: [
+    { recipient: recipientFor(1), kind: 'key-file', label: 'laptop' },
+    { recipient: recipientFor(2), kind: 'escrow' },
+  ],
+  at: AT,
+};
+
+export function added(n: number): JournalEntry {
+  return { type: 'recipient-added', recipient: recipientFor(n), kind: 'key-file', key: nameFor(`key ${n}`), at: AT };
+}
+
+export function rotated(epoch: number, ...recipients: number[]): JournalEntry {
+  return {
+    type: 'epoch-started',
+    epoch,
+    key: nameFor(`epoch ${epoch}`),
+    recipients: recipients.map(recipientFor),
+    at: AT,
+  };
+}
 
 export function started(n: number): JournalEntry {
   return {
@@ -127,12 +173,16 @@ export const EVERY_TYPE: readonly JournalEntry[] = [
     points: [pointFor(1)],
     moves: [nameFor('move 1')],
   }),
+  { ...added(3), kind: 'passphrase', label: 'in the head' } as JournalEntry,
+  rotated(2, 1, 3),
 ];
 
 /** A state as plain values, with the order of its maps: `toEqual` alone does not see order. */
 export function plain(state: VaultState): unknown {
   return {
     ...state,
+    recipients: [...state.recipients.values()],
+    removed: [...state.removed.values()],
     openRuns: [...state.openRuns.values()],
     points: [...state.points.values()],
     expired: [...state.expired.values()],

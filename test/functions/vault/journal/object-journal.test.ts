@@ -12,13 +12,14 @@ import { readAll, storeOf } from './histories-on-stores.ts';
 
 journalConformance('objects in memory', () => {
   const store = openMemoryStore();
-  return { open: () => createObjectJournal(store) };
+  return { open: () => createObjectJournal(store), lose: (position) => store.remove([journalKey(position)]) };
 });
 
 journalConformance('objects in files', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'ekko-journal-'));
   return {
     open: () => createObjectJournal(openFileStore(directory)),
+    lose: (position) => openFileStore(directory).remove([journalKey(position)]),
     close: () => rm(directory, { recursive: true }),
   };
 });

@@ -6,6 +6,7 @@ import { EMPTY_STATE, type PlacedEntry, startFold, type VaultState } from '#vaul
 import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
 import {
   abandoned,
+  added,
   committed,
   condemned,
   created,
@@ -17,7 +18,9 @@ import {
   nameFor,
   plain,
   pointFor,
+  recipientFor,
   released,
+  rotated,
   runFor,
   started,
   undeleted,
@@ -25,6 +28,12 @@ import {
 } from './histories.ts';
 
 const keyring = keyringFrom(7);
+const member = fc.integer({ min: 1, max: 4 });
+/** What a vault that is rotated wishes, too. */
+const keyWish: fc.Arbitrary<JournalEntry> = fc.oneof(
+  member.map(added),
+  fc.tuple(fc.integer({ min: 2, max: 9 }), fc.uniqueArray(member)).map(([epoch, kept]) => rotated(epoch, ...kept)),
+);
 const number = fc.integer({ min: 1, max: 12 });
 const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
   number.map(started),
@@ -42,6 +51,11 @@ const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
   number.map((n) => condemned({ moves: [nameFor(`move ${n}`)], packs: [nameFor(`sparse ${n}`)] })),
   number.map((n) => verified([n, n + 100], [nameFor(`pack ${n}`)])),
 );
+
+/** Rotations come in any order that a journal takes. */
+const rotating = fc.array(fc.oneof({ weight: 3, arbitrary: wish }, { weight: 1, arbitrary: keyWish }), {
+  maxLength: 60,
+});
 
 /** What of a list of wishes a journal takes. */
 function history(wishes: readonly JournalEntry[]): PlacedEntry[] {
@@ -63,7 +77,7 @@ function foldAll(from: VaultState, entries: readonly PlacedEntry[]): VaultState 
 
 test('a snapshot and the entries after it fold to what all entries fold to', () => {
   fc.assert(
-    fc.property(fc.array(wish, { maxLength: 60 }), fc.nat(), (wishes, cut) => {
+    fc.property(rotating, fc.nat(), (wishes, cut) => {
       const entries = history(wishes);
       const at = 1 + (cut % entries.length);
       const snapshot = foldAll(EMPTY_STATE, entries.slice(0, at));
@@ -127,3 +141,54 @@ test('whatever happens, a held point is there until its hold is released', () =>
     }),
   );
 });
+
+test('whatever is rotated, an open run is told of every name that was condemned since it started', () => {
+  fc.assert(
+    fc.property(rotating, (wishes) => {
+      const entries = history(wishes);
+      const state = foldAll(EMPTY_STATE, entries);
+      for (const run of state.openRuns.keys()) {
+        const begun = entries.findLastIndex(({ entry }) => entry.type === 'run-started' && entry.run === run);
+        for (const name of entries.slice(begun).flatMap(({ entry }) => deadIn(entry))) {
+          expect(state.condemned.has(name)).toBe(true);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('whatever is rotated, with no run open only names of the epoch in force are kept', () => {
+  fc.assert(
+    fc.property(rotating, (wishes) => {
+      const entries = history(wishes);
+      const state = foldAll(EMPTY_STATE, entries);
+      fc.pre(state.openRuns.size === 0);
+      const begun = entries.findLastIndex(({ entry }) => entry.type === 'epoch-started');
+      const since = new Set(entries.slice(begun + 1).flatMap(({ entry }) => deadIn(entry)));
+      expect(state.condemned).toEqual(since);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('whatever is rotated, everybody who was ever let in is a recipient or was removed', () => {
+  fc.assert(
+    fc.property(rotating, (wishes) => {
+      const entries = history(wishes);
+      const { recipients, removed, epochs } = foldAll(EMPTY_STATE, entries);
+      const ever = entries.flatMap(({ entry }) => (entry.type === 'recipient-added' ? [entry.recipient] : []));
+      expect(new Set([...recipients.keys(), ...removed.keys()])).toEqual(
+        new Set([recipientFor(1), recipientFor(2), ...ever]),
+      );
+      expect([...recipients.keys()].filter((each) => removed.has(each))).toEqual([]);
+      expect(epochs.map(({ epoch }) => epoch)).toEqual(Array.from({ length: epochs.length }, (_, i) => i + 1));
+      for (const { lastEpoch } of removed.values()) expect(lastEpoch).toBeLessThan(epochs.length);
+    }),
+  );
+});
+
+function deadIn(entry: JournalEntry): string[] {
+  if (entry.type !== 'condemned') return [];
+  return [...entry.packs, ...entry.pages, ...entry.manifests, ...entry.points, ...entry.moves];
+}

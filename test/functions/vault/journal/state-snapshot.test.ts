@@ -143,14 +143,18 @@ test('a damaged journal entry is not hidden by a snapshot at its position', asyn
 test('a state that is too large for a record is not written', () => {
   const condemnedNames = new Set(Array.from({ length: 1000 }, (_, i) => nameFor(`${i}`)));
   const group = 'x'.repeat(LARGEST_RECORD);
-  const run = { run: '20261120-191503-000001', group, disks: [], host: 'h', at: '2026-11-20T19:15:03Z' };
+  const run = { run: '20261120-191503-000001', group, disks: [], host: 'h', at: '2026-11-20T19:15:03Z', epoch: 1 };
   const huge = { ...head, condemned: condemnedNames, openRuns: new Map([[run.run, run]]) };
   expect(() => encodeState(keyring.newest, huge)).toThrow(expect.objectContaining({ code: 'bad-input' }));
 });
 
 test('a snapshot holds 100,000 condemned names in few bytes', () => {
   const names = Array.from({ length: 100_000 }, (_, i) => nameFor(`${i}`));
-  const stored = encodeState(keyring.newest, { ...head, condemned: new Set(names) });
+  const stored = encodeState(keyring.newest, {
+    ...head,
+    condemned: new Set(names),
+    condemnedUnder: [{ epoch: 1, names: names.length }],
+  });
   expect(stored.length).toBeLessThan(45 * names.length);
   expect([...decodeState(keyring, LENGTH, stored, 'It').condemned]).toEqual(names);
 });

@@ -1,10 +1,11 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { JournalEntry } from '#vault/journal/entries.ts';
 import { objectionTo } from '#vault/journal/objections.ts';
 import { ANY_GROUP, applyEntry, EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
 import {
   AT,
   abandoned,
+  added,
   committed,
   condemned,
   created,
@@ -15,7 +16,9 @@ import {
   nameFor,
   plain,
   pointFor,
+  recipientFor,
   released,
+  rotated,
   runFor,
   started,
   undeleted,
@@ -33,7 +36,7 @@ function after(...entries: JournalEntry[]): VaultState {
 test('a run is open from its start to its end', () => {
   const { type: _, ...run } = { ...started(1) };
   expect([...after(created, started(1), started(2)).openRuns.keys()]).toEqual([runFor(1), runFor(2)]);
-  expect(after(created, started(1)).openRuns.get(runFor(1))).toEqual(run);
+  expect(after(created, started(1)).openRuns.get(runFor(1))).toEqual({ ...run, epoch: 1 });
   expect(after(created, started(1), abandoned(1)).openRuns.size).toBe(0);
   expect(after(created, started(1), committed(1)).openRuns.size).toBe(0);
 });
@@ -66,7 +69,76 @@ test('a waiver does not undo a confirmed escrow', () => {
   expect(after(created, waived, confirmed, waived).escrow).toBe('confirmed');
 });
 
+test('the recipients are those of the beginning, and those added, less those that a rotation leaves out', () => {
+  const names = (state: VaultState) => [...state.recipients.keys()];
+  expect(names(after(created))).toEqual([1, 2].map(recipientFor));
+  const state = after(created, added(3), rotated(2, 1, 3));
+  expect(names(state)).toEqual([1, 3].map(recipientFor));
+  expect(state.recipients.get(recipientFor(3))).toEqual({
+    ...{ recipient: recipientFor(3), kind: 'key-file', since: AT, sinceEpoch: 1 },
+    key: nameFor('epoch 2'),
+  });
+  expect(state.removed.get(recipientFor(2))).toMatchObject({ kind: 'escrow', lastEpoch: 1, removedAt: AT });
+  expect(state.epochs.map(({ epoch, position, key }) => [epoch, position, key])).toEqual([
+    [1, 1, undefined],
+    [2, 3, nameFor('epoch 2')],
+  ]);
+  const again = after(created, rotated(2, 1), added(2));
+  expect([...again.removed]).toEqual([]);
+  expect(again.recipients.get(recipientFor(2))).toMatchObject({ sinceEpoch: 2, key: nameFor('key 2') });
+});
+
+test('a key that a rotation leaves alone needs escrow again', () => {
+  const confirmed: JournalEntry = { type: 'escrow-confirmed', recipient: recipientFor(2), at: AT };
+  const waived: JournalEntry = { type: 'escrow-waived', at: AT };
+  expect(after(created, confirmed, rotated(2, 1, 2)).escrow).toBe('confirmed');
+  expect(after(created, confirmed, rotated(2, 1)).escrow).toBe('missing');
+  expect(after(created, waived, rotated(2, 1)).escrow).toBe('waived');
+});
+
+test('a run is of the epoch in which it started', () => {
+  const { openRuns } = after(created, started(1), rotated(2, 1), started(2));
+  expect([...openRuns.values()].map(({ epoch }) => epoch)).toEqual([1, 2]);
+});
+
+const dead = (n: number) => condemned({ packs: [nameFor(`pack ${n}`)] });
+const foldOf = (...entries: JournalEntry[]) => after(...entries);
+
+describe('condemned names of an older epoch are', () => {
+  const names = (...entries: JournalEntry[]) => [...foldOf(...entries).condemned];
+
+  test('kept while that epoch is in force, and forgotten when it ends', () => {
+    expect(names(created, dead(1), dead(2))).toEqual([1, 2].map((n) => nameFor(`pack ${n}`)));
+    expect(names(created, dead(1), rotated(2, 1))).toEqual([]);
+    expect(names(created, dead(1), rotated(2, 1), dead(2))).toEqual([nameFor('pack 2')]);
+  });
+
+  test('kept as long as a run is open that started under it or before', () => {
+    const open = [created, started(1), dead(1), rotated(2, 1), dead(2), started(2), rotated(3, 1), dead(3)];
+    expect(names(...open)).toEqual([1, 2, 3].map((n) => nameFor(`pack ${n}`)));
+    expect(names(...open, abandoned(1))).toEqual([2, 3].map((n) => nameFor(`pack ${n}`)));
+    expect(names(...open, abandoned(2))).toEqual([1, 2, 3].map((n) => nameFor(`pack ${n}`)));
+    expect(names(...open, abandoned(2), committed(1))).toEqual([nameFor('pack 3')]);
+  });
+
+  test('counted under the epoch in which they were condemned first', () => {
+    const state = foldOf(created, started(1), dead(1), dead(1), rotated(2, 1), dead(1), dead(2));
+    expect(state.condemnedUnder).toEqual([
+      { epoch: 1, names: 1 },
+      { epoch: 2, names: 1 },
+    ]);
+  });
+});
+
 test.each<[string, string, JournalEntry[], JournalEntry]>([
+  ['starts an epoch twice', 'bad-input', [created, rotated(2, 1)], rotated(2, 1)],
+  ['leaves out an epoch', 'bad-input', [created], rotated(3, 1)],
+  ['starts an epoch that nobody opens', 'bad-input', [created], rotated(2)],
+  ['starts an epoch for a stranger', 'bad-input', [created], rotated(2, 1, 7)],
+  ['starts an epoch for one who was removed', 'bad-input', [created, rotated(2, 1)], rotated(3, 1, 2)],
+  ['starts an epoch with one key twice', 'bad-input', [created], rotated(2, 1, 1)],
+  ['adds a recipient twice', 'bad-input', [created, added(3)], added(3)],
+  ['adds the 65th recipient', 'bad-input', [created, ...Array.from({ length: 62 }, (_, n) => added(n + 3))], added(99)],
   ['begins without vault-created', 'bad-input', [], started(1)],
   ['creates the vault twice', 'bad-input', [created], created],
   ['commits a run that never started', 'run-ended', [created], committed(1)],

@@ -15,8 +15,10 @@ import {
   created,
   EVERY_TYPE,
   keyringFrom,
+  keysFrom,
   manifestFor,
   plain,
+  rotated,
   runFor,
   started,
 } from './histories.ts';
@@ -303,6 +305,36 @@ test('a wrong key opens no journal', async () => {
   const store = await storeOf(chain(HISTORY));
   await expect(openOn(store, keyringFrom(8))).rejects.toEqual(broken);
   await expect(openOn(store, keyringFrom(7, 2))).rejects.toMatchObject({ code: 'wrong-key' });
+});
+
+test('from the beginning of an epoch on entries are under its keys, and a snapshot of it is there', async () => {
+  const store = openMemoryStore();
+  const vault = await begun(store);
+  const other = await openOn(store);
+  await vault.append(() => rotated(2, 1, 2));
+  await other.append(() => started(1));
+  const epochs = await Promise.all([1, 2, 3].map(async (at) => (await store.get(journalKey(at))).readUInt32LE(60)));
+  expect(epochs).toEqual([1, 1, 2]);
+  expect((await store.get('states/00000000000000000002')).readUInt32LE(12)).toBe(2);
+  expect(plain((await openOn(store)).state())).toEqual(plain(other.state()));
+});
+
+test.each([1, 3])('an entry under epoch %i where epoch 2 is in force breaks the journal', async (epoch) => {
+  const store = openMemoryStore();
+  const vault = await begun(store);
+  const { digest } = await vault.append(() => rotated(2, 1, 2));
+  await store.create(journalKey(3), [encodeEntry(keysFrom(7, epoch), 3, digest, started(1))]);
+  await expect(vault.refresh()).rejects.toMatchObject({ code: 'journal-broken', message: /epoch 2 is in force/ });
+  await expect(openOn(store)).rejects.toEqual(broken);
+});
+
+test('a keyring that cannot follow into a new epoch says so, and the state stays as it was', async () => {
+  const store = openMemoryStore();
+  const vault = await begun(store);
+  const stuck = await openOn(store, keyringFrom(7));
+  await vault.append(() => rotated(2, 1, 2));
+  await expect(stuck.refresh()).rejects.toMatchObject({ code: 'wrong-key', message: /open the vault again/ });
+  expect(stuck.state().position).toBe(1);
 });
 
 test('nothing of an entry can be read in the store', async () => {

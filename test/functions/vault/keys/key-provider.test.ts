@@ -11,7 +11,7 @@ test('a key file provider gives the identity of its file and names the file', as
   const path = join(folder, 'key');
   const { publicKey } = await createKeyFile(path);
   const provider = keyFileProvider(path);
-  expect((await provider.identity()).publicKey).toEqual(publicKey);
+  expect((await provider.identity([])).publicKey).toEqual(publicKey);
   expect(provider.origin).toBe(`key file ${path}`);
   await rm(folder, { recursive: true });
 });
@@ -24,11 +24,11 @@ test('an escrow code provider asks only when the identity is wanted, and does no
     return code;
   });
   expect(asked).toBe(0);
-  expect((await provider.identity()).publicKey).toEqual(publicKey);
+  expect((await provider.identity([])).publicKey).toEqual(publicKey);
   expect(asked).toBe(1);
   expect(provider.origin).toBe('escrow code');
 });
 
 test('an escrow code provider passes on what is wrong with the code', async () => {
-  await expect(escrowCodeProvider(async () => 'EK1').identity()).rejects.toMatchObject({ code: 'bad-input' });
+  await expect(escrowCodeProvider(async () => 'EK1').identity([])).rejects.toMatchObject({ code: 'bad-input' });
 });

@@ -1,13 +1,15 @@
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { WrappedRootKey } from '#vault/format/vault-description.ts';
-import { fingerprintOf, identityOf, newIdentity } from '#vault/keys/identity.ts';
+import type { RecipientKind, WrappedRootKey } from '#vault/format/key-epoch.ts';
+import { identityOf, newIdentity } from '#vault/keys/identity.ts';
 import { unwrapRootKey, wrapRootKey } from '#vault/keys/recipients.ts';
 
 const HERE = { vault: '0123456789abcdef0123456789abcdef', epoch: 1 };
 const ROOT_KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex');
 const PRIVATE_KEY = Buffer.from('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a', 'hex');
+const SINCE = '2026-11-20T19:15:03.000Z';
+const recipient = (kind: RecipientKind, publicKey: Uint8Array) => ({ kind, publicKey, since: SINCE });
 const daily = newIdentity().identity;
 const paper = newIdentity().identity;
 
@@ -16,8 +18,8 @@ const refusal = (code: string, message: RegExp | string = '') =>
 
 async function wrapped(): Promise<WrappedRootKey[]> {
   return [
-    await wrapRootKey(ROOT_KEY, { kind: 'key-file', publicKey: daily.publicKey }, HERE),
-    await wrapRootKey(ROOT_KEY, { kind: 'escrow', publicKey: paper.publicKey }, HERE),
+    await wrapRootKey(ROOT_KEY, recipient('key-file', daily.publicKey), HERE),
+    await wrapRootKey(ROOT_KEY, recipient('escrow', paper.publicKey), HERE),
   ];
 }
 
@@ -33,7 +35,7 @@ test('any root key and any place survive being wrapped and unwrapped', async () 
   await fc.assert(
     fc.asyncProperty(keys, keys, places, async (rootKey, privateKey, place) => {
       const identity = identityOf(privateKey);
-      const entry = await wrapRootKey(rootKey, { kind: 'escrow', publicKey: identity.publicKey }, place);
+      const entry = await wrapRootKey(rootKey, recipient('escrow', identity.publicKey), place);
       expect(await unwrapRootKey([entry], identity, place)).toEqual(Buffer.from(rootKey));
     }),
     { numRuns: 50 },
@@ -43,13 +45,13 @@ test('any root key and any place survive being wrapped and unwrapped', async () 
 test('a root key that an earlier release wrapped still opens', async () => {
   const sealed =
     'YXcWV7eepaPiB+lHjt07/xXcxuyO8SyUU1vYm0zgrSTbsPoO4ugV5VdOVfXN+fCr90vTjg2NSFFR+R9PYiN2pdi8ZhuhPOSFRdnvNBOfggM=';
-  const entry = { recipient: '300c9c9603b92a4b', kind: 'key-file', sealed } as const;
+  const entry = { recipient: '300c9c9603b92a4b', kind: 'key-file', since: SINCE, sealed } as const;
   expect(await unwrapRootKey([entry], identityOf(PRIVATE_KEY), HERE)).toEqual(ROOT_KEY);
 });
 
 test('what is sealed is plain HPKE with the documented info', async () => {
   const identity = identityOf(PRIVATE_KEY);
-  const entry = await wrapRootKey(ROOT_KEY, { kind: 'key-file', publicKey: identity.publicKey }, HERE);
+  const entry = await wrapRootKey(ROOT_KEY, recipient('key-file', identity.publicKey), HERE);
   const bytes = Buffer.from(entry.sealed, 'base64');
   const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
   const opened = await suite.open(
@@ -70,16 +72,9 @@ test('two wraps of one key to one recipient have nothing in common', async () =>
   expect(one?.sealed.slice(0, 40)).not.toBe(other?.sealed.slice(0, 40));
 });
 
-test('a stranger is told which keys would open the vault', async () => {
-  const stranger = newIdentity().identity;
-  const failure = unwrapRootKey(await wrapped(), stranger, HERE);
-  await expect(failure).rejects.toEqual(refusal('wrong-key', fingerprintOf(stranger.publicKey)));
-  await expect(failure).rejects.toThrow(`${fingerprintOf(daily.publicKey)} (key file)`);
-  await expect(failure).rejects.toThrow(`${fingerprintOf(paper.publicKey)} (escrow code)`);
-});
-
-test('a vault without recipients says that no key can open it', async () => {
-  await expect(unwrapRootKey([], daily, HERE)).rejects.toEqual(refusal('wrong-key', /no key can open it/));
+test('a stranger gets nothing, and neither does anybody from no recipients', async () => {
+  expect(await unwrapRootKey(await wrapped(), newIdentity().identity, HERE)).toBeUndefined();
+  expect(await unwrapRootKey([], daily, HERE)).toBeUndefined();
 });
 
 test('a root key does not open in another vault or epoch', async () => {
@@ -108,25 +103,15 @@ test('a damaged entry does not hide a good one for the same recipient', async ()
   expect(await unwrapRootKey(entries, daily, HERE)).toEqual(ROOT_KEY);
 });
 
-test('texts from an unauthenticated vault are escaped in messages', async () => {
-  const [entry] = await wrapped();
-  if (entry === undefined) throw new Error('nothing was wrapped');
-  const failure = unwrapRootKey([{ ...entry, recipient: `\u001b[2J${'x'.repeat(10_000)}` }], daily, HERE);
-  await expect(failure).rejects.toEqual(refusal('wrong-key', /^[\x20-\x7e]{1,400}$/));
-});
-
 test.each([
-  ['a short root key', () => wrapRootKey(Buffer.alloc(31), { kind: 'escrow', publicKey: daily.publicKey }, HERE)],
-  ['a short public key', () => wrapRootKey(ROOT_KEY, { kind: 'escrow', publicKey: Buffer.alloc(31) }, HERE)],
-  ['a public key of no use', () => wrapRootKey(ROOT_KEY, { kind: 'escrow', publicKey: Buffer.alloc(32) }, HERE)],
+  ['a short root key', () => wrapRootKey(Buffer.alloc(31), recipient('escrow', daily.publicKey), HERE)],
+  ['a short public key', () => wrapRootKey(ROOT_KEY, recipient('escrow', Buffer.alloc(31)), HERE)],
+  ['a public key of no use', () => wrapRootKey(ROOT_KEY, recipient('escrow', Buffer.alloc(32)), HERE)],
   [
     'a vault id with NUL',
-    () => wrapRootKey(ROOT_KEY, { kind: 'escrow', publicKey: daily.publicKey }, { vault: 'a\0', epoch: 1 }),
+    () => wrapRootKey(ROOT_KEY, recipient('escrow', daily.publicKey), { vault: 'a\0', epoch: 1 }),
   ],
-  [
-    'a negative epoch',
-    () => wrapRootKey(ROOT_KEY, { kind: 'escrow', publicKey: daily.publicKey }, { ...HERE, epoch: -1 }),
-  ],
+  ['a negative epoch', () => wrapRootKey(ROOT_KEY, recipient('escrow', daily.publicKey), { ...HERE, epoch: -1 })],
 ])('wrapping refuses %s', async (_, wrap) => {
   await expect(wrap()).rejects.toEqual(refusal('bad-input'));
 });

@@ -1,0 +1,119 @@
+import { availableParallelism } from 'node:os';
+import { codeOf } from '#vault/errors.ts';
+import type { RestorePoint } from '#vault/format/point.ts';
+import type { CommittedPoint } from '#vault/journal/state.ts';
+import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
+import type { Vault } from '#vault/vault.ts';
+import { openVaultSource } from '../../../host-exporter/changed-blocks/vault-source.ts';
+import type { FunctionHost } from '../../host/function-host.ts';
+import { type CopySelection, choosePoints } from '../../replicator/choose-points.ts';
+import { openEmbeddedHost } from '../backup/open-host.ts';
+import { planStaging } from '../backup/plan-staging.ts';
+import { whileHeld } from '../holds/read-hold.ts';
+import type { Progress } from '../progress/progress.ts';
+import { runBackup } from '../run-backup.ts';
+import type { CommandContext } from '../run-command.ts';
+import { earlierCopies } from './earlier-copies.ts';
+
+export interface CopyRequest extends CopySelection {
+  readonly source: Vault;
+  readonly target: Vault;
+  readonly targetKeyFile: string;
+  readonly targetJournalFile: string | undefined;
+  /** Bytes a second. */
+  readonly bandwidth: number | undefined;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+}
+
+/** What became of one restore point. */
+export type CopiedPoint = { readonly run: string; readonly group: string; readonly takenAt: string } & (
+  | { readonly outcome: 'copied'; readonly point: RestorePoint; readonly readBytes: number }
+  | { readonly outcome: 'wanted' }
+  /** Something that it needs is damaged or missing in the source. */
+  | { readonly outcome: 'failed'; readonly message: string }
+);
+
+/** Faults of one point of the source, for which the other points need not wait. */
+const FAULTS: ReadonlySet<string | undefined> = new Set(['damaged', 'object-missing', 'bad-format', 'point-unknown']);
+
+/**
+ * Copies restore points to a vault of its own key, oldest first: each is a backup whose source is the other vault. What a copy that was
+ * cut off has stored is found again by its content. Throws what `runBackup` throws, but for faults of single points.
+ */
+export async function copyPoints(request: CopyRequest, context: CommandContext): Promise<CopiedPoint[]> {
+  const { source, target } = request;
+  const points = choosePoints(source.id, source.journal.state(), target.journal.state(), request);
+  if (request.dryRun || points.length === 0) return points.map((point) => ({ ...named(point), outcome: 'wanted' }));
+  const workers = availableParallelism();
+  const { memory, ...parts } = planStaging(workers, Math.max(...points.map(({ disks }) => disks.length)));
+  const host = openEmbeddedHost({
+    ...{ vault: target.store.url, keyFile: request.targetKeyFile, journalFile: request.targetJournalFile },
+    ...{ workers, level: 1, staging: memory },
+    log: context.verbose ? (line: string) => context.screen.remark(line) : undefined,
+  });
+  const copied: CopiedPoint[] = [];
+  try {
+    for (const point of points) copied.push(await copyOne(request, context, { host, memory, ...parts }, point));
+    return copied;
+  } finally {
+    await host.close();
+  }
+}
+
+interface Machinery {
+  readonly host: FunctionHost;
+  readonly memory: SharedStaging;
+  readonly partSegments: number;
+  readonly partsWaiting: number;
+}
+
+async function copyOne(
+  request: CopyRequest,
+  context: CommandContext,
+  machinery: Machinery,
+  point: CommittedPoint,
+): Promise<CopiedPoint> {
+  try {
+    const work = () => backUpCopy(request, machinery, point);
+    return {
+      ...named(point),
+      outcome: 'copied',
+      ...(await whileHeld(request.source, point.run, 'copy', context.screen, work)),
+    };
+  } catch (error) {
+    if (!FAULTS.has(codeOf(error))) throw error;
+    return { ...named(point), outcome: 'failed', message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, group }: CommittedPoint) {
+  const { source: from, target, bandwidth, signal, progress } = request;
+  const { host, memory, ...parts } = machinery;
+  const earlier = earlierCopies(from, target);
+  const source = await openVaultSource({ vault: from, point: run, earlier });
+  let [readBytes, total] = [0, 0];
+  const point = await runBackup({
+    ...{ vault: { ...target, store: withSharedStaging(target.store, memory) }, host, source, group, signal, ...parts },
+    ...{ quiesce: 'never', readAll: undefined, auditShare: 0, bandwidth },
+    memory: () => roomForPart(memory),
+    watch: {
+      planned(_, bytes) {
+        [readBytes, total] = [0, bytes];
+        progress.update(0, total);
+      },
+      read(bytes) {
+        readBytes += bytes;
+        progress.update(readBytes, total);
+      },
+      staged: () => progress.phase('finishing'),
+      distrusted: () => undefined,
+    },
+  });
+  return { point, readBytes };
+}
+
+function named({ run, group, takenAt }: CommittedPoint) {
+  return { run, group, takenAt };
+}

@@ -1,0 +1,50 @@
+import { codeOf } from '#vault/errors.ts';
+import { contentName, nameOf } from '#vault/store/object-names.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+
+/** What became of one damaged or missing object. */
+export interface RepairedObject {
+  readonly key: string;
+  /** `left`: the copy does not have it, or what it has is damaged too. */
+  readonly outcome: 'repaired' | 'repairable' | 'left';
+}
+
+/**
+ * Puts objects back from a replica of the vault: bytes of the same name are the same bytes, whoever gives them, so no key is needed.
+ * Each is fetched and compared with its name before the damaged one is removed; a crash in between leaves it missing, and the
+ * next repair puts it back. `dryRun`: only says what could be. Throws `store-failed`.
+ */
+export async function repairObjects(
+  store: ObjectStore,
+  replica: Pick<ObjectStore, 'get'>,
+  keys: readonly string[],
+  dryRun: boolean,
+): Promise<RepairedObject[]> {
+  const repaired: RepairedObject[] = [];
+  for (const key of keys) repaired.push({ key, outcome: await repairOne(store, replica, key, dryRun) });
+  return repaired;
+}
+
+async function repairOne(
+  store: ObjectStore,
+  replica: Pick<ObjectStore, 'get'>,
+  key: string,
+  dryRun: boolean,
+): Promise<RepairedObject['outcome']> {
+  const bytes = await soundCopy(replica, key);
+  if (bytes === undefined) return 'left';
+  if (dryRun) return 'repairable';
+  await store.remove([key]);
+  await store.create(key, [bytes]);
+  return 'repaired';
+}
+
+async function soundCopy(replica: Pick<ObjectStore, 'get'>, key: string): Promise<Buffer | undefined> {
+  try {
+    const bytes = await replica.get(key);
+    return contentName([bytes]) === nameOf(key) ? bytes : undefined;
+  } catch (error) {
+    if (codeOf(error) === 'object-missing') return undefined;
+    throw error;
+  }
+}

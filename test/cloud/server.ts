@@ -1,0 +1,85 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { runTool } from '../guest/run-tool.ts';
+import { askService, callService } from './call-service.ts';
+import type { ComputeSettings } from './compute.ts';
+
+/** A server that runs. */
+export interface Server {
+  readonly id: string;
+  /** libvirt's name for it, `instance-<8 digits>`; libvirt knows it by its id, too. */
+  readonly domain: string;
+}
+
+type Compute = Pick<ComputeSettings, 'nova' | 'cinder' | 'imageId' | 'flavorId'>;
+type StatusOf = 'server' | 'volume';
+
+/** The first version that boots servers without networks. */
+const VERSION = { 'openstack-api-version': 'compute 2.37' };
+
+/** Boots the test guest for the owner of `token`; resolves when its guest agent answers, 10 to 20 s later. */
+export async function bootServer(compute: Compute, token: string, name: string): Promise<Server> {
+  const { nova, imageId, flavorId } = compute;
+  const server = { name, imageRef: imageId, flavorRef: flavorId, networks: 'none' };
+  type Made = { server: { id: string } };
+  const { id } = (await askService<Made>(token, 'POST', `${nova.url}/servers`, { server }, VERSION)).server;
+  await untilStatus(token, `${nova.url}/servers/${id}`, 'server', 'ACTIVE');
+  const domain = (await virsh(compute, 'domname', id)).trim();
+  await untilAgentAnswers(compute, id);
+  return { id, domain };
+}
+
+/** Removes a server, and resolves when it is gone. */
+export async function deleteServer({ nova }: Compute, token: string, { id }: Server): Promise<void> {
+  const url = `${nova.url}/servers/${id}`;
+  await askService(token, 'DELETE', url);
+  while ((await callService(token, 'GET', url)).status !== 404) await pause(200);
+}
+
+/** Makes an empty volume of so many GiB and attaches it to the server; resolves to its id when the server has it. */
+export async function attachVolume(compute: Compute, token: string, server: Server, gib: number): Promise<string> {
+  const { nova, cinder } = compute;
+  const project = await projectOf(token, `${nova.url}/servers/${server.id}`);
+  const volumes = `${cinder.url}/${project}/volumes`;
+  const { volume } = await askService<{ volume: { id: string } }>(token, 'POST', volumes, { volume: { size: gib } });
+  await untilStatus(token, `${volumes}/${volume.id}`, 'volume', 'available');
+  const body = { volumeAttachment: { volumeId: volume.id } };
+  await askService(token, 'POST', `${nova.url}/servers/${server.id}/os-volume_attachments`, body);
+  await untilStatus(token, `${volumes}/${volume.id}`, 'volume', 'in-use');
+  return volume.id;
+}
+
+async function projectOf(token: string, url: string): Promise<string> {
+  return (await askService<{ server: { tenant_id: string } }>(token, 'GET', url)).server.tenant_id;
+}
+
+async function untilStatus(token: string, url: string, kind: StatusOf, wanted: string): Promise<void> {
+  for (let status = ''; status !== wanted; await pause(200)) {
+    const found = (await askService<Record<StatusOf, { status: string }>>(token, 'GET', url))[kind];
+    status = found.status;
+    if (/error/i.test(status)) throw new Error(`${kind} ${url} has failed: ${JSON.stringify(found)}`);
+  }
+}
+
+/** Runs `virsh` on the cloud's hypervisor; what it printed. */
+export function virsh({ nova }: Pick<Compute, 'nova'>, ...command: string[]): Promise<string> {
+  return runTool('virsh', ['--quiet', '--connect', nova.hypervisor.uri, ...command]);
+}
+
+/** Asks the guest agent of a server; its answer. */
+export async function askAgent(compute: Compute, id: string, execute: string, more: object = {}): Promise<unknown> {
+  const question = JSON.stringify({ execute, ...more });
+  const answer = JSON.parse(await virsh(compute, 'qemu-agent-command', id, question)) as { return: unknown };
+  return answer.return;
+}
+
+async function untilAgentAnswers(compute: Compute, id: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await askAgent(compute, id, 'guest-ping');
+      return;
+    } catch (error) {
+      if (tries > 300) throw error;
+      await pause(200);
+    }
+  }
+}
