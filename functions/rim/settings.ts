@@ -29,6 +29,12 @@ const SCHEMA: JSONSchemaType<FunctionSettings> = {
   additionalProperties: false,
 };
 
+/** The vault's place alone, for functions that need no key. Throws `bad-input`. */
+export function readVaultPlace({ EKKO_VAULT }: NodeJS.ProcessEnv): string {
+  if (EKKO_VAULT) return EKKO_VAULT;
+  throw new EkkoError('bad-input', 'EKKO_VAULT is not set: it names the vault, by path or URL.');
+}
+
 const validate = ajv.compile(SCHEMA);
 
 /** Reads every `EKKO_…` variable; a missing, impossible or misspelt one throws `bad-input` naming it. */

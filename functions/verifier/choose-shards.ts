@@ -23,6 +23,12 @@ export function chooseShards({ verified }: Pick<VaultState, 'verified'>, percent
     .toSorted((a, b) => a - b);
 }
 
+/** Shards that make up `percent` of a vault, taken by chance: where there is no journal to know what was looked at. Throws as `chooseShards`. */
+export function chooseRandomShards(percent: number): number[] {
+  const looked = ALL_SHARDS.map((shard) => [shard, { at: '', keyed: true, position: 1 + Math.random() }] as const);
+  return chooseShards({ verified: new Map(looked) }, percent, true);
+}
+
 /** The shard of the object that has this name. */
 export function shardOf(name: string): number {
   return Number.parseInt(name.slice(0, 2), 16);

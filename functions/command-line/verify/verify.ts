@@ -3,7 +3,7 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { readDescription, type Vault } from '#vault/vault.ts';
 import { bundlePath } from '../../host/bundles.ts';
-import { ALL_SHARDS, chooseShards } from '../../verifier/choose-shards.ts';
+import { ALL_SHARDS, chooseRandomShards, chooseShards } from '../../verifier/choose-shards.ts';
 import { recordVerification } from '../../verifier/record-verification.ts';
 import type { VerifyReport } from '../../verifier/report.ts';
 import { objectsOf, verifyVault } from '../../verifier/verify-vault.ts';
@@ -71,8 +71,7 @@ function subjectOf(vault: Vault | undefined) {
 function shardsFor(vault: Vault | undefined, { percent }: VerifyOptions): readonly number[] {
   if (percent === 100) return ALL_SHARDS;
   if (vault !== undefined) return chooseShards(vault.journal.state(), percent, true);
-  const random = new Map(ALL_SHARDS.map((shard) => [shard, { at: '', keyed: false, position: Math.random() }]));
-  return chooseShards({ verified: random }, percent, false);
+  return chooseRandomShards(percent);
 }
 
 /** A store that cannot be written is verified all the same: then nobody is told. */
