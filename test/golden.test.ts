@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { segmentId } from '#vault/dedupe/segment-id.ts';
+import { ID_SIZE, openPackIndex } from '#vault/format/pack.ts';
 import { readEscrowCode } from '#vault/keys/escrow-code.ts';
-import { keyFileProvider } from '#vault/keys/key-provider.ts';
+import { keyFileProvider, passphraseProvider } from '#vault/keys/key-provider.ts';
 import { openPart, openSummary } from '#vault/staging/open-part.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
+import { sampleKey } from '#vault/store/object-names.ts';
 import { openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { restored } from './model/world.ts';
@@ -19,7 +21,9 @@ interface Expected {
   readonly vault: string;
   readonly points: Readonly<Record<string, { readonly sha256: string; readonly diskSize: number }>>;
   readonly abandoned: string;
-  readonly zeroSegmentId: string;
+  /** By key epoch, from 1. */
+  readonly zeroSegmentIds: readonly string[];
+  /** Under epoch 1. */
   readonly runToken: string;
 }
 
@@ -41,18 +45,27 @@ afterAll(() => rm(folder, { recursive: true }));
 
 test('the vault opens, and its keys derive to what they were', () => {
   expect(vault.id).toBe(expected.vault);
-  expect(segmentId(vault.keyring.newest, Buffer.alloc(SEGMENT_SIZE)).toString('hex')).toBe(expected.zeroSegmentId);
-  expect(vault.keyring.newest.runToken(expected.abandoned, 0).toString('hex')).toBe(expected.runToken);
+  const epochs = [1, 2].map((epoch) => vault.keyring.epoch(epoch, 'It'));
+  const ids = epochs.map((keys) => segmentId(keys, Buffer.alloc(SEGMENT_SIZE)).toString('hex'));
+  expect(ids).toEqual(expected.zeroSegmentIds);
+  expect(epochs[0]?.runToken(expected.abandoned, 0).toString('hex')).toBe(expected.runToken);
 });
 
-test('the journal folds to two points, no open run and a waived escrow', () => {
+test('the journal folds to its points, two key epochs, no open run and a waived escrow', () => {
   const state = vault.journal.state();
   expect([...state.points.keys()]).toEqual(Object.keys(expected.points));
+  expect(state.points.size).toBe(3);
+  expect(state.epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  expect([...state.recipients.values()].map(({ kind, label }) => [kind, label])).toEqual([
+    ['key-file', 'golden'],
+    ['escrow', undefined],
+    ['passphrase', undefined],
+  ]);
   expect(state.openRuns.size).toBe(0);
   expect(state.escrow).toBe('waived');
 });
 
-test('both points restore to the images they were taken of', async () => {
+test('all points restore to the images they were taken of', async () => {
   for (const [run, { sha256, diskSize }] of Object.entries(expected.points)) {
     const image = await restored(vault, run);
     expect(image.length).toBe(diskSize);
@@ -77,4 +90,44 @@ test('the escrow code opens the vault without the key file', async () => {
   const provider = { origin: 'escrow code', identity: async () => readEscrowCode(code) };
   const again = await openVault(vault.store, provider);
   expect(again.id).toBe(expected.vault);
+});
+
+test('a passphrase that was added in the second epoch opens all of it', async () => {
+  const text = await readFile(join(GOLDEN, 'passphrase.txt'), 'utf8');
+  const again = await openVault(
+    vault.store,
+    passphraseProvider(async () => text.trim()),
+  );
+  for (const [run, { sha256 }] of Object.entries(expected.points)) {
+    expect(
+      createHash('sha256')
+        .update(await restored(again, run))
+        .digest('hex'),
+    ).toBe(sha256);
+  }
+});
+
+test('the vault has an object of every kind, and the least id of a pack is a sample', async () => {
+  const folders = new Set<string>();
+  for await (const { key } of vault.store.list('')) folders.add(key.split('/')[0] ?? '');
+  const kinds = [
+    'journal',
+    'keys',
+    'manifests',
+    'packs',
+    'pages',
+    'points',
+    'samples',
+    'staging',
+    'states',
+    'vault.json',
+  ];
+  expect([...folders].sort()).toEqual(kinds);
+  for await (const { key } of vault.store.list('packs/')) {
+    const { ids } = openPackIndex(vault.keyring, await vault.store.get(key), key);
+    const all = Array.from({ length: ids.length / ID_SIZE }, (_, i) =>
+      ids.toString('hex', i * ID_SIZE, (i + 1) * ID_SIZE),
+    );
+    expect((await vault.store.get(sampleKey(all.sort()[0] ?? ''))).toString()).toContain(key.slice(-64));
+  }
 });

@@ -43,7 +43,7 @@ export function simulate(points: readonly TimedPoint[], policy: RetentionPolicy)
     today = Math.max(today, point.time);
     const all = [...standing, point];
     const rules = judgePoints(all, policy, calendar, today);
-    standing = all.filter((each) => each === point || (rules.get(each.run) ?? []).length > 0);
+    standing = all.filter(({ run }) => (rules.get(run) ?? []).length > 0);
     judged = rules;
     most = Math.max(most, standing.length);
   }

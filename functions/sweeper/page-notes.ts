@@ -1,10 +1,9 @@
-import { codeOf } from '#vault/errors.ts';
-import { openRecord, RecordKind, sealRecord } from '#vault/format/record.ts';
+import { RecordKind, sealRecord } from '#vault/format/record.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { sweepNoteKey } from '#vault/store/object-names.ts';
 import type { Name } from './name-table.ts';
 import { decodeNotePart, type NoteDraft, type NotePart, newNoteDraft } from './page-note-part.ts';
-import { isWaitingNote } from './sweep-notes.ts';
+import { decodeOr, isWaitingNote, readNote } from './sweep-notes.ts';
 
 /**
  * What pages need, noted by the sweep that read them, so that the next one need not read them again: it then costs what has changed and
@@ -98,13 +97,8 @@ async function writePart(vault: VaultReader, position: number, number: number, d
   return (await vault.store.create(key, [sealRecord(vault.keyring.newest, place, draft.encode())])) === 'created';
 }
 
-async function readPart({ store, keyring }: VaultReader, key: string): Promise<NotePart | undefined> {
-  try {
-    const bytes = await store.get(key);
-    return decodeNotePart(openRecord(keyring, { kind: RecordKind.sweepNote, context: key }, bytes, key), key);
-  } catch (error) {
-    // It saves requests and nothing else: the pages themselves are asked instead.
-    if (codeOf(error) === undefined) throw error;
-    return undefined;
-  }
+/** Undefined where it is of no use: the pages themselves are asked instead. */
+async function readPart(vault: VaultReader, key: string): Promise<NotePart | undefined> {
+  const body = await readNote(vault, key);
+  return body && decodeOr(() => decodeNotePart(body, key));
 }

@@ -1,9 +1,9 @@
 import { parseJson } from '#vault/format/bytes.ts';
-import { openRecord, RecordKind, sealRecord } from '#vault/format/record.ts';
+import { epochOfRecord, openRecord, RecordKind, sealRecord } from '#vault/format/record.ts';
 import { type FieldReader, listOf, oneOf, readFields, runId, text } from '#vault/journal/fields.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { Folder, sweepNoteKey } from '#vault/store/object-names.ts';
-import type { LiveKind } from './liveness.ts';
+import { isUnreadable, type LiveKind } from './liveness.ts';
 
 /**
  * What a sweep notes for the next one (`docs/format.md`, "Sweep notes"). Notes save time and delay nothing but removals when they are
@@ -30,12 +30,9 @@ const WAITING_PART = 0;
 /** What the newest note that opens says; nothing where there is none. */
 export async function readWaiting(reader: VaultReader, notes: readonly string[]): Promise<readonly WaitingObjects[]> {
   for (const key of notes.filter(isWaitingNote).reverse()) {
-    try {
-      const context = { kind: RecordKind.sweepNote, context: key };
-      return decodeWaiting(openRecord(reader.keyring, context, await reader.store.get(key), key), key);
-    } catch {
-      // An older one, or none, serves as well.
-    }
+    const body = await readNote(reader, key);
+    const waiting = body && decodeOr(() => decodeWaiting(body, key));
+    if (waiting !== undefined) return waiting;
   }
   return [];
 }
@@ -49,6 +46,30 @@ export function isWaitingNote(key: string): boolean {
 export async function listNotes(reader: VaultReader): Promise<string[]> {
   const notes = await Array.fromAsync(reader.store.list(Folder.sweeps));
   return notes.map(({ key }) => key);
+}
+
+/**
+ * The body of a note; undefined where it cannot be read, or is not sealed under the newest key epoch: who had an older key only might
+ * say that a page needs nothing. Throws `store-failed`.
+ */
+export async function readNote({ store, keyring }: VaultReader, key: string): Promise<Buffer | undefined> {
+  const bytes = await store.get(key).catch((error: unknown) => unlessUnreadable(error));
+  if (bytes === undefined || epochOfRecord(bytes) !== keyring.newest.epoch) return undefined;
+  return decodeOr(() => openRecord(keyring, { kind: RecordKind.sweepNote, context: key }, bytes, key));
+}
+
+/** What `decode` gives; undefined for bytes that it refuses. */
+export function decodeOr<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    return unlessUnreadable(error);
+  }
+}
+
+function unlessUnreadable(error: unknown): undefined {
+  if (!isUnreadable(error)) throw error;
+  return undefined;
 }
 
 /** Writes the note of a sweep that ended at the journal's entry `position`. The first one stands. Returns its key. */

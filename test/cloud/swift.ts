@@ -27,7 +27,7 @@ export function useSwift(): Promise<SwiftSettings> {
 }
 
 /** Seconds for which the proxy believes a token without asking Keystone. */
-export const TOKEN_CACHE_SECONDS = 10;
+const TOKEN_CACHE_SECONDS = 10;
 const KINDS = ['account', 'container', 'object'] as const;
 const run = promisify(execFile);
 

@@ -1,13 +1,24 @@
 import { expect } from 'vitest';
 import { rotateKeys } from '#vault/key-epochs/rotate-keys.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
+import type { Vault } from '#vault/vault.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
+import type { FunctionHost } from '../../functions/host/function-host.ts';
 import { newSharedVault } from '../functions/vault/key-epochs/vaults.ts';
 import { openInlineHost } from './inline-host.ts';
 import { newModelGuest } from './model-guest.ts';
 import { restored } from './world.ts';
 
 const QUIET = { planned: () => undefined, read: () => undefined, staged: () => undefined, distrusted: () => undefined };
+
+export interface RotationBackup {
+  readonly store?: ObjectStore;
+  readonly audit?: boolean;
+  readonly partSegments?: number;
+  /** The vault as the functions have opened it. */
+  readonly functions?: Vault;
+  readonly host?: FunctionHost;
+}
 
 /** A vault in memory and a guest; what works on it is told on which store, each time as a process of its own. */
 export async function newWorld(segments: number) {
@@ -19,10 +30,12 @@ export async function newWorld(segments: number) {
     async rotate(store?: ObjectStore): Promise<void> {
       await rotateKeys(await open(store), { remove: [], noEscrow: true, now: new Date() });
     },
-    async backup({ store = memory, audit = false, partSegments = 5 } = {}) {
+    /** By default exporter and functions open the vault now, each for itself. */
+    async backup({ store = memory, audit = false, partSegments = 5, functions, host }: RotationBackup = {}) {
       const vault = await open(store);
+      const at = host ?? openInlineHost(functions ?? (await open(store)));
       return runBackup({
-        ...{ vault, host: openInlineHost(vault), source: guest, group: 'default', quiesce: 'never', watch: QUIET },
+        ...{ vault, host: at, source: guest, group: 'default', quiesce: 'never', watch: QUIET },
         ...{ readAll: undefined, auditShare: audit ? 1 : 0, bandwidth: undefined, partSegments, partsWaiting: 3 },
       });
     },

@@ -29,17 +29,18 @@ export function addPoints(program: Command, run: Runner): void {
 }
 
 async function showPoints(vault: Vault, { screen }: CommandContext): Promise<ExitCode> {
-  const [{ describePoints, listPoints }, { standingHolds }, { describeHolds }] = await Promise.all([
+  const [{ describePoints, listPoints }, { standingHolds }, { describeHolds }, { formatCount }] = await Promise.all([
     import('../points/list-points.ts'),
     import('../holds/standing-holds.ts'),
     import('../holds/hold-words.ts'),
+    import('../text/sizes.ts'),
   ]);
   const points = await listPoints(vault);
   const state = vault.journal.state();
   const holds = standingHolds(state);
   const gone = state.expired.size;
   screen.lines(...describePoints(points, new Date()));
-  if (gone > 0) screen.lines(`${gone} more ${gone === 1 ? 'is' : 'are'} deleted and can be brought back: --deleted.`);
+  if (gone > 0) screen.lines(`${formatCount(gone, 'deleted restore point')} can be brought back: see --deleted.`);
   if (holds.length > 0) screen.lines('', ...describeHolds(holds));
   screen.document({ points, holds, deleted: gone });
   return points.some(({ problem }) => problem !== undefined) ? ExitCode.damaged : ExitCode.done;

@@ -58,7 +58,7 @@ export function holdFindings(state: VaultState): Finding[] {
     subject: 'hold',
     verdict: 'note',
     found: `${name} of ${formatTime(new Date(at))} on ${plainText(host, 60)} keeps ${plainText(points.join(', '), 200)}: its process is gone`,
-    advice: 'Nothing is lost: the next backup or restore on this host releases it, or `ekko release`.',
+    advice: 'Nothing is lost: the next backup, restore or sweep on this host releases it, or `ekko release`.',
   }));
 }
 

@@ -8,7 +8,7 @@ import type { StandingHold } from './standing-holds.ts';
 export function describeHolds(holds: readonly StandingHold[]): string[] {
   if (holds.length === 0) return [];
   const stale = holds.filter((hold) => hold.stale);
-  const advice = `${formatCount(stale.length, 'hold')} for reading ${stale.length === 1 ? 'is' : 'are'} of a process that is gone: the next backup or restore on this host clears them away.`;
+  const advice = `${formatCount(stale.length, 'hold')} for reading ${stale.length === 1 ? 'is' : 'are'} of a process that is gone: the next backup, restore or sweep on that host clears them away.`;
   return [...formatTable(COLUMNS, holds.map(rowOf)), ...(stale.length > 0 ? ['', advice] : [])];
 }
 

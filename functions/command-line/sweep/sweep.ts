@@ -4,6 +4,7 @@ import type { Vault } from '#vault/vault.ts';
 import type { SweepReport } from '../../sweeper/sweep-report.ts';
 import { sweepVault } from '../../sweeper/sweep-vault.ts';
 import { giveUpRun } from '../give-up-run.ts';
+import { releaseStaleHolds } from '../holds/release-hold.ts';
 import { watchSignals } from '../interruption.ts';
 import { openStoredVault } from '../open-command-vault.ts';
 import { openProgress } from '../progress/progress.ts';
@@ -37,6 +38,7 @@ export async function sweep(url: string, options: SweepOptions, context: Command
   const progress = await openProgress(screen, 'Removing', signal);
   try {
     const vault = await openStoredVault(store, context);
+    if (!options.dryRun) await releaseStaleHolds(vault);
     const now = new Date();
     const abandoned = await giveUpOldRuns(vault, options, now);
     const report = await sweepVault(vault, {

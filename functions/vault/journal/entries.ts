@@ -1,7 +1,7 @@
 import type { RecipientKind } from '../format/key-epoch.ts';
 
 /**
- * What the journal can say. `at` and `takenAt` are ISO times for people; nothing is ever decided by them.
+ * What the journal can say. `at` and `takenAt` are ISO times: retention goes by them, and safety never does.
  * Names are those of content-named objects (SHA-256 in hex). Adding a type or a field makes older versions refuse the journal.
  */
 export type JournalEntry =

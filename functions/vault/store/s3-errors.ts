@@ -62,10 +62,17 @@ export function retryAfterMs(error: unknown): number {
 export function s3Failure(error: unknown, what: string, place: S3Place): unknown {
   if (codeOf(error) !== undefined) return error;
   const { code, status } = failureOf(error);
-  const found = error instanceof OddAnswer ? error.message : `${safe(code)}${status === 0 ? '' : ` (HTTP ${status})`}`;
+  const found = saidOf(error, code, status);
   return new EkkoError('store-failed', `${what}: ${found}. ${adviceFor(code, status, place)}.`, {
     cause: plain(error),
   });
+}
+
+function saidOf(error: unknown, code: string, status: number): string {
+  if (error instanceof OddAnswer) return error.message;
+  if (status !== 0) return `${safe(code)} (HTTP ${status})`;
+  // What the SDK refuses before it asks has no code: `Region is missing`.
+  return safe(code === 'Error' && error instanceof Error ? error.message.slice(0, 120) : code);
 }
 
 /** Errors of the SDK hold the request, with its signature and session token, and the connection. */
@@ -76,7 +83,9 @@ function plain(error: unknown): Error {
 }
 
 function adviceFor(code: string, status: number, place: S3Place): string {
-  return ADVICE[code]?.(place) ?? BY_STATUS[status]?.(place) ?? otherAdvice(code, place);
+  // The store chooses the code: `constructor` is none.
+  const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : BY_STATUS[status];
+  return advice?.(place) ?? otherAdvice(code, status, place);
 }
 
 type Advice = (place: S3Place) => string;
@@ -150,11 +159,11 @@ const BY_STATUS: Readonly<Record<number, Advice>> = {
 };
 
 /** OpenSSL and Node have dozens of codes for certificates, and S3 of its own. */
-function otherAdvice(code: string, place: S3Place): string {
+function otherAdvice(code: string, status: number, place: S3Place): string {
   if (/CERT|SELF_SIGNED|^ERR_TLS|^ERR_SSL|^EPROTO/.test(code))
     return `The certificate of ${originOf(place)} is not trusted: name its authority's file by NODE_EXTRA_CA_CERTS`;
   // What the SDK says when an answer has no code of S3 in it.
-  if (code === 'Error' || code.startsWith('Unknown')) return notS3(place);
+  if (status !== 0 && (code === 'Error' || code.startsWith('Unknown'))) return notS3(place);
   if (place.endpoint === undefined && place.region === undefined)
     return 'Look at that, and at the region: region=… in the URL, or AWS_REGION';
   return "Look at that in the store's log, then try again";

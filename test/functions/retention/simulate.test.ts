@@ -33,3 +33,12 @@ test('an hourly schedule under a long policy stands at the sum of its rules', ()
 test('a schedule is bounded', () => {
   expect(scheduled({ from: NOON, everyMs: 1, forMs: 400 * DAY })).toHaveLength(MOST_SIMULATED);
 });
+
+test('the most that ever stood may be long ago', () => {
+  const hours = scheduled({ from: NOON, everyMs: HOUR, forMs: 60 * HOUR });
+  const { stands, most } = simulate([...hours, { run: 'late', time: NOON + 400 * DAY }], {
+    withinHours: 48,
+    timeZone: 'UTC',
+  });
+  expect({ stands: stands.length, most }).toEqual({ stands: 1, most: 49 });
+});

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { deriveEpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
+import type { VaultReader } from '#vault/records.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import { openPageNotes, type ReadPart } from '../../../functions/sweeper/page-notes.ts';
+import { readWaiting, writeWaiting } from '../../../functions/sweeper/sweep-notes.ts';
 import { keysIn } from '../../damage.ts';
 import { newTestVault } from '../../vault-builder.ts';
 
@@ -60,4 +63,23 @@ test('a note that somebody else wrote in its place costs nobody the older ones',
   const notes = openPageNotes(vault, await keysIn(vault.store, Folder.sweeps), 17);
   for await (const read of notes.read()) read.used.fill(1);
   expect(await notes.finish()).toEqual([]);
+});
+
+test('a note under an older key epoch is not believed: who has lost the key might say that a page needs nothing', async () => {
+  const store = openMemoryStore();
+  const epochs = [1, 2].map((epoch) => deriveEpochKeys(randomBytes(32), 'f'.repeat(32), epoch));
+  const older = { store, keyring: keyringOf(epochs.slice(0, 1)) };
+  const newer = { store, keyring: keyringOf(epochs) };
+  const written = openPageNotes(older, [], 7);
+  await written.add(name(), [], []);
+  await written.finish();
+  const waiting = [{ kind: 'packs', stage: 'unlinked', runs: [], names: [name()] }] as const;
+  const key = await writeWaiting(older, 7, waiting);
+  const notes = await keysIn(store, Folder.sweeps);
+  const pages = async (vault: VaultReader) => {
+    const parts = await Array.fromAsync(openPageNotes(vault, notes, 8).read());
+    return parts.flatMap(({ part }) => part.pages).length;
+  };
+  expect([await pages(older), await pages(newer)]).toEqual([1, 0]);
+  expect([await readWaiting(older, [key]), await readWaiting(newer, [key])]).toEqual([waiting, []]);
 });

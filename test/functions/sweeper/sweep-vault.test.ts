@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { abandonRun, startRun } from '#vault/runs.ts';
 import { openCountedStore } from '#vault/store/counted-store.ts';
 import { contentKey, Folder, receiptKey, stagingKey } from '#vault/store/object-names.ts';
@@ -7,6 +7,9 @@ import { onceBefore, openHookedStore } from '../../hooked-store.ts';
 import { restored } from '../../model/world.ts';
 import { fresh, held, type Lab, NOW, newLab, undeleted } from './lab.ts';
 import { checkAllEvenExpired, storedObjects, strays } from './needed-objects.ts';
+
+// On a busy machine; each takes a fraction of a second.
+vi.setConfig({ testTimeout: 30_000 });
 
 const RUN = { group: 'g', disks: ['disk'], host: 'h', process: '1@b' };
 
@@ -359,6 +362,30 @@ test('a run that starts before a pack is condemned and after its samples are gon
   const vault = await lab.open();
   const newest = [...vault.journal.state().points.keys()].at(-1) ?? '';
   expect(lab.guest.moments.get(newest)?.equals(await restored(vault, newest))).toBe(true);
+});
+
+test('a run that came upon a dead pack after it was first seen, and before its samples went, commits all the same', async () => {
+  const { lab } = await expiredLab();
+  const vault = await lab.open();
+  const first = await startRun(vault, RUN, new Date(NOW.getTime() + 1000));
+  expect((await lab.sweep()).waiting.objects).toBeGreaterThan(0);
+  await abandonRun(vault, first, 'test', NOW);
+  let swept: Awaited<ReturnType<Lab['sweep']>> | undefined;
+  // Its receipts are there, its commit begins.
+  const hook = (verb: string, key: string) => {
+    if (verb !== 'get' || !key.endsWith('/summary') || swept !== undefined) return undefined;
+    return lab.sweep().then((report) => {
+      swept = report;
+    });
+  };
+  for (const [i, content] of fresh(1, 24).entries()) lab.guest.write(i, content);
+  const point = await lab.backup({ partSegments: 24, over: (store) => openHookedStore(store, hook) });
+  expect(swept?.removed.samples.objects).toBeGreaterThan(0);
+  expect(point.disks[0]?.newBytes).toBeLessThan(24 * 65_536);
+  await lab.sweep();
+  await lab.sweep();
+  expect(await checkAllEvenExpired(lab)).toBe(2);
+  expect((await strays(await lab.open())).filter((stray) => !stray.startsWith('sample'))).toEqual([]);
 });
 
 test('samples that tell of packs which are gone are found among all others, and only those', async () => {

@@ -7,7 +7,7 @@ import { deletePoints } from '../../../../functions/command-line/deletion/delete
 import { undeletePoints } from '../../../../functions/command-line/deletion/undelete-points.ts';
 import { placeHold } from '../../../../functions/command-line/holds/place-hold.ts';
 import { confirmed, dailyPoints, entriesOf, holdOn, NOON, pointAt } from '../../retention/histories.ts';
-import { condemned, created, manifestFor, pointFor, runFor } from '../../vault/journal/histories.ts';
+import { condemned, created, expired, manifestFor, pointFor, runFor } from '../../vault/journal/histories.ts';
 import { keyring, openOn } from '../../vault/journal/histories-on-stores.ts';
 
 const now = new Date(NOON);
@@ -65,15 +65,18 @@ describe('deletion', () => {
     expect(await standing()).toEqual([]);
   });
 
-  test('sees what others do in the same moment', async () => {
+  test.each<[string, JournalEntry, string, RegExp]>([
+    ['hold it', { type: 'hold-placed', ...holdOn(1) }, 'held', /case 1/],
+    ['delete it', expired(1), 'point-unknown', /is deleted/],
+    ['delete all others', expired(0, 2, 3), 'bad-input', /--last-one-too/],
+  ])('is refused when others %s in the same moment', async (_, entry, code, words) => {
     const other = await openOn(store);
     const append: VaultJournal['append'] = async (decide) => {
-      await other.append(() => ({ type: 'hold-placed', ...holdOn(1) }));
+      await other.append(() => entry);
       return journal.append(decide);
     };
     const vault = { journal: { ...journal, append }, store, keyring };
-    await expect(deletePoints(vault, { ...request, points: runs(1) })).rejects.toThrow(refusal('held', /case 1/));
-    expect(await standing()).toHaveLength(4);
+    await expect(deletePoints(vault, { ...request, points: runs(1) })).rejects.toThrow(refusal(code, words));
   });
 
   test.each([

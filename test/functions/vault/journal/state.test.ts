@@ -250,11 +250,11 @@ test('each group has its own retention policy, and what it replaced is remembere
     type: 'retention-set',
     ...(group === undefined ? {} : { group }),
     policy: { daily, timeZone: 'UTC' },
-    confirmed: false,
+    confirmed: true,
     at: AT,
   });
   const { retention } = after(created, set(30), set(7, 'web'), set(3, 'web'));
-  expect(retention.get(ANY_GROUP)).toEqual({ policy: { daily: 30, timeZone: 'UTC' }, confirmed: false, at: AT });
+  expect(retention.get(ANY_GROUP)).toEqual({ policy: { daily: 30, timeZone: 'UTC' }, confirmed: true, at: AT });
   expect(retention.get('web')).toMatchObject({ policy: { daily: 3 }, previous: { daily: 7 } });
 });
 

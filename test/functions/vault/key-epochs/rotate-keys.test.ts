@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '#vault/errors.ts';
+import { decodeEpochDescription } from '#vault/format/epoch-description.ts';
+import { openSecrets } from '#vault/format/key-epoch.ts';
 import { rotateKeys } from '#vault/key-epochs/rotate-keys.ts';
 import { readPage, writePage } from '#vault/records.ts';
 import { abandonRun, startRun, ticketFor } from '#vault/runs.ts';
@@ -102,6 +104,18 @@ test('ten rotations later the first objects and the last are read by all who may
     for (const page of pages) expect(await readPage(vault, page)).toEqual([]);
   }
 }, 60_000);
+
+test('one key object gives the root keys of all epochs before its own', async () => {
+  const { store, alice, bob } = await newSharedVault();
+  await rotateAs(alice, store);
+  await rotateAs(bob, store);
+  const vault = await rotateAs(alice, store);
+  const [key = ''] = await keysOf(store, 'keys/0004/');
+  const { description } = decodeEpochDescription(await store.get(key), key);
+  const { earlier } = openSecrets(vault.keyring.newest, description.epoch, key);
+  expect(earlier).toHaveLength(3);
+  expect(earlier).toEqual(vault.holder?.rootKeys().slice(0, 3));
+});
 
 describe('a rotation is refused', () => {
   test('that removes nobody known, the key in use, or all but one', async () => {

@@ -216,6 +216,7 @@ function describeErrors(place: FaultyPlace): void {
     [401, 'Unauthorized', /access key/],
     [507, 'InsufficientStorage', /full/],
     [418, 'Teapot', /Teapot \(HTTP 418\)/],
+    [418, 'toString', /toString \(HTTP 418\)\. Look at that in the store's log/],
   ])('%i %s is told at once, with what to do', async (status, code, advice) => {
     place.front.misbehave(always(says(status, code)));
     await expect(place.store.create('a', BODY)).rejects.toMatchObject(fails(advice));
