@@ -47,7 +47,7 @@ describe('what is no vault', () => {
     );
   });
 
-  test.each([['ftp://host/vault'], ['s3://bucket/vault'], ['']])('is %j', async (url) => {
+  test.each([['ftp://host/vault'], ['s3:/bucket'], ['']])('is %j', async (url) => {
     expect((await desk.run(['points', url])).code).toBe(2);
   });
 });

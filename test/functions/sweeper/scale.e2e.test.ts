@@ -8,7 +8,7 @@ const POINTS = 40;
 
 test('a sweep costs what has changed and the lists of pages, whatever the number of segments', async () => {
   const lab = await newLab();
-  const runs = await writeHistory(await lab.open(), { segments: 50_000, points: POINTS, changed: 2_000 });
+  const runs = await writeHistory(await lab.open(), { segments: 65_000, points: POINTS, changed: 2_000 });
   const store = openCountedStore(lab.memory);
   const sweep = async () => {
     const vault = await lab.openOver(store);
