@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` is fast and needs no more than npm packages; `e2e` starts guests and other programs.
+// `unit` is fast and needs no more than npm packages; `e2e` starts guests and other programs; `cloud` starts a whole OpenStack, of which no
+// part of Ekko that is here needs more than `e2e` starts: it is run by hand (CONTRIBUTING.md).
 export default defineConfig({
   test: {
     projects: [
@@ -8,7 +9,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.e2e.test.ts'],
+          exclude: ['test/**/*.e2e.test.ts', 'test/**/*.cloud.test.ts'],
         },
       },
       {
@@ -19,6 +20,15 @@ export default defineConfig({
           // Emulated guests are slow, and slower yet with a neighbour.
           testTimeout: 180_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'cloud',
+          include: ['test/**/*.cloud.test.ts'],
+          globalSetup: ['test/cloud/stop-services.ts'],
+          testTimeout: 400_000,
+          hookTimeout: 600_000,
         },
       },
     ],
