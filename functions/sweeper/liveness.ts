@@ -2,7 +2,7 @@ import { codeOf } from '#vault/errors.ts';
 import type { PackReference } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { VaultReader } from '#vault/records.ts';
-import { newLiveCount } from './count-live.ts';
+import { type LiveCount, newLiveCount } from './count-live.ts';
 import type { NameTable } from './name-table.ts';
 import type { PageNotes } from './page-notes.ts';
 
@@ -10,7 +10,7 @@ import type { PageNotes } from './page-notes.ts';
 export interface Liveness {
   /** Whether a name is known not to be needed. Of pages, moves and packs that can be said only while there are no problems. */
   isDead(kind: LiveKind, name: string): boolean;
-  /** Whether every point of a state, but for those given up, has been counted, with every move that it knows. */
+  /** Whether every point of a state, but for those given up, has been counted; without `used` also with every move that it knows. */
   covers(state: VaultState, givenUp: ReadonlySet<string>): boolean;
   /** Counts what `covers` misses. Throws `store-failed`. */
   count(state: VaultState, givenUp: ReadonlySet<string>): Promise<void>;
@@ -29,7 +29,10 @@ export interface LivenessProblem {
 }
 
 export interface LivenessOptions {
-  /** Called for each extent of each live page, where its segments lie now, perhaps more than once. Needs every page to be read. */
+  /**
+   * Called for each extent of each live page, perhaps more than once. Every page is read. Where segments lie is told as of the first count:
+   * moves only take uses away from packs that were there by then.
+   */
   readonly used?: (pack: PackReference, first: number, count: number) => void;
   /** What earlier sweeps noted of pages; without `used` only. */
   readonly notes?: PageNotes;
@@ -37,19 +40,24 @@ export interface LivenessOptions {
 
 /** Nothing is counted yet. */
 export function newLiveness(reader: VaultReader, options: LivenessOptions = {}): Liveness {
-  let counted = newLiveCount(reader, new Map(), options);
+  let counted: LiveCount | undefined;
+  const isOf = (count: LiveCount, state: VaultState) => options.used !== undefined || count.knows(state);
   return {
     get problems() {
-      return counted.problems;
+      return counted?.problems ?? [];
     },
-    isDead: (kind, name) => (counted.problems.length === 0 || IN_JOURNAL.has(kind)) && !counted.live[kind].has(name),
-    covers: (state, givenUp) =>
-      counted.knows(state) && pointsOf(state, givenUp).every((point) => counted.hasPoint(point)),
+    isDead: (kind, name) =>
+      counted !== undefined && (counted.problems.length === 0 || IN_JOURNAL.has(kind)) && !counted.live[kind].has(name),
+    covers(state, givenUp) {
+      const count = counted;
+      return count !== undefined && isOf(count, state) && pointsOf(state, givenUp).every(count.hasPoint);
+    },
     async count(state, givenUp) {
-      // Where segments lie has changed: what pages need is no longer what it was.
-      const count = counted.knows(state) ? counted : newLiveCount(reader, state.moved, options);
+      // Where segments have moved since, what pages need is no longer what it was.
+      const count =
+        counted !== undefined && isOf(counted, state) ? counted : newLiveCount(reader, state.moved, options);
       // Until it has succeeded nothing is counted: half a count would pass for a whole one.
-      counted = newLiveCount(reader, new Map(), options);
+      counted = undefined;
       await count.add(pointsOf(state, givenUp));
       counted = count;
     },

@@ -50,3 +50,12 @@ export function held(run: string, kind: 'read' | 'legal' = 'read'): JournalEntry
 export function fresh(seed: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => seed * 1000 + i + 1);
 }
+
+/** Two points, of which the first has expired and alone needs half of its content. */
+export async function expiredLab(): Promise<{ lab: Lab; expired: string; kept: string }> {
+  const lab = await newLab();
+  const { id: expired } = await lab.backUp(fresh(1, 24));
+  const { id: kept } = await lab.backUp(fresh(2, 12));
+  await lab.expire(expired);
+  return { lab, expired, kept };
+}

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { packName } from '#vault/format/pack.ts';
 import { readManifest, readPage } from '#vault/records.ts';
 import { Folder } from '#vault/store/object-names.ts';
@@ -6,8 +6,6 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
 import { onceBefore, openHookedStore } from '../../hooked-store.ts';
 import { fresh, type Lab, NOW, newLab } from '../sweeper/lab.ts';
 import { checkAllEvenExpired } from '../sweeper/needed-objects.ts';
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const NONE = { packs: [], pages: [], manifests: [], points: [], moves: [] };
 const at = NOW.toISOString();

@@ -1,12 +1,10 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { ID_SIZE, openPackIndex, packName } from '#vault/format/pack.ts';
 import { readManifest, readPage } from '#vault/records.ts';
 import { contentKey, Folder, sampleKey } from '#vault/store/object-names.ts';
 import { Crash, openFaultyStore } from '../../faulty-store.ts';
 import { fresh, type Lab, NOW, newLab } from '../sweeper/lab.ts';
 import { checkAllEvenExpired } from '../sweeper/needed-objects.ts';
-
-vi.setConfig({ testTimeout: 30_000 });
 
 async function packsOf(lab: Lab, run: string): Promise<string[]> {
   const vault = await lab.open();

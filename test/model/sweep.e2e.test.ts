@@ -164,7 +164,7 @@ async function finish(world: World): Promise<string[]> {
 }
 
 test('whatever is backed up, expired, brought back, swept, moved and cut off, every point restores and nothing leaks', async () => {
-  const runs = Number(process.env['MODEL_RUNS'] ?? 25);
+  const runs = Number(process.env['MODEL_RUNS'] ?? 60);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 6, maxLength: 30 }), async (steps) => {
       const world = await newWorld(SEGMENTS);
@@ -177,4 +177,4 @@ test('whatever is backed up, expired, brought back, swept, moved and cut off, ev
     }),
     { numRuns: runs },
   );
-}, 120_000);
+}, 600_000);
