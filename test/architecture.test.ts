@@ -46,6 +46,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
   { name: /^@aws-lambda-powertools\//, only: /^functions\/(rim\/|[a-z-]+\/(http-)?handler\.ts$)/ },
   { name: /^@hpke\//, only: /^functions\/vault\/keys\// },
   { name: /^(commander|cli-progress)$/, only: /^functions\/command-line\// },
+  { name: /^qrcode$/, only: /^functions\/command-line\/escrow\// },
   { name: /^ajv/, only: /^functions\/rim\// },
   { name: /^mariadb$/, only: /^functions\/vault\/journal\/mariadb-driver\.ts$/ },
   { name: /^pg$/, only: /^functions\/vault\/journal\/postgres-driver\.ts$/ },

@@ -82,7 +82,9 @@ function checkStill(head: VaultState, { state, work, name }: CommitDraft): void 
       if (manifest !== undefined && !inUse.has(manifest)) throw new Overtaken(manifest);
     }
     for (const pack of mapped.packs) {
-      if (head.condemned.has(pack) || (head.moved.has(pack) && !state.moved.has(pack))) throw new Overtaken(pack);
+      const move = head.moved.get(pack);
+      const moved = move !== undefined && move !== state.moved.get(pack);
+      if (moved || head.condemned.has(pack)) throw new Overtaken(pack);
     }
     for (const record of mapped.records) if (head.condemned.has(record)) throw new Overtaken(record);
   }

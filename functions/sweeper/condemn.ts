@@ -68,7 +68,8 @@ async function appendNext(
   let step: Step | undefined;
   try {
     await journal.append((head) => {
-      const due = stillDue(head, wanted);
+      // Points stand first in the queue. One that has been passed over was brought back or held at that moment: it is a point like any other.
+      const due = stillDue(head, wanted.slice(at));
       if (!liveness.covers(head, due)) throw new Refrain({ kind: 'uncounted', due });
       const { chosen, next } = choose(queue, at, head, due, liveness);
       step = { kind: 'done', chosen, next };

@@ -2,7 +2,7 @@ import { label as checkLabel } from '#vault/journal/fields.ts';
 import { addRecipient } from '#vault/key-epochs/add-recipient.ts';
 import { newEscrow } from '#vault/keys/escrow-code.ts';
 import { fingerprintOf } from '#vault/keys/identity.ts';
-import { openCommandVault } from '../open-command-vault.ts';
+import { openToChange } from '../key/open-to-change.ts';
 import type { CommandContext } from '../run-command.ts';
 import type { Screen } from '../screen.ts';
 import { confirmNow } from './confirm-now.ts';
@@ -47,7 +47,7 @@ export async function renewEscrow(
 ): Promise<NewEscrowReport> {
   const { screen } = context;
   const label = options.label === undefined ? {} : { label: checkLabel(options.label, 'The label') };
-  const vault = await openCommandVault(url, context);
+  const vault = await openToChange(url, context);
   const { code, publicKey } = newEscrow();
   const recipient = fingerprintOf(publicKey);
   // Before it opens anything: a crash in between leaves paper that is of no use, and not a code that nobody has.

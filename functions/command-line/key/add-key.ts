@@ -8,8 +8,8 @@ import type { NewRecipient } from '#vault/keys/recipients.ts';
 import { nameKey } from '#vault/keys/wanted-keys.ts';
 import { askNewSecret } from '../ask-secret.ts';
 import { recordConfirmation } from '../escrow/confirm-escrow.ts';
-import { openCommandVault } from '../open-command-vault.ts';
 import type { CommandContext } from '../run-command.ts';
+import { openToChange } from './open-to-change.ts';
 import { readRecipientFile } from './read-recipient.ts';
 
 /** Which key shall open the vault, too: one of the four. */
@@ -34,7 +34,7 @@ export async function addKey(url: string, wanted: AddedKey, context: CommandCont
   const ways = [wanted.recipient, wanted.recipientFile, wanted.newPassphrase, wanted.newPassphraseFile];
   if (ways.filter((way) => way !== undefined).length !== 1) throw new EkkoError('bad-input', ONE_WAY);
   const label = wanted.label === undefined ? undefined : checkLabel(wanted.label, 'The label');
-  const vault = await openCommandVault(url, context);
+  const vault = await openToChange(url, context);
   const found = await newRecipient(wanted, context);
   const now = new Date();
   const state = await addRecipient(vault, { ...found, ...(label === undefined ? {} : { label }) }, now);

@@ -1,9 +1,9 @@
 import { rotateKeys } from '#vault/key-epochs/rotate-keys.ts';
 import { nameKey } from '#vault/keys/wanted-keys.ts';
-import { openCommandVault } from '../open-command-vault.ts';
 import type { CommandContext } from '../run-command.ts';
 import { findRecipient } from './find-recipient.ts';
 import { type KeyList, listKeys } from './list-keys.ts';
+import { openToChange } from './open-to-change.ts';
 
 export interface RotateOptions {
   /** Recipients that shall not open the new epoch, as people call them. */
@@ -23,7 +23,7 @@ export async function rotate(
   { remove, noEscrow }: RotateOptions,
   context: CommandContext,
 ): Promise<RotateReport> {
-  const vault = await openCommandVault(url, context);
+  const vault = await openToChange(url, context);
   const state = vault.journal.state();
   const newlyRemoved = [...new Set(remove.map((text) => findRecipient(state, text).recipient))];
   const { epochs } = await rotateKeys(vault, { remove: newlyRemoved, noEscrow, now: new Date() });

@@ -17,6 +17,8 @@ export interface EpochObject extends ReadEpochDescription {
 
 /** Of one vault. An epoch has one, and one more for each recipient that was added while it was in force. */
 const MOST_OBJECTS = 2000;
+/** Of all of them together: they are held in memory for a moment. */
+const MOST_BYTES = 32 * 1024 * 1024;
 const READ_AT_ONCE = 16;
 
 /**
@@ -26,10 +28,12 @@ const READ_AT_ONCE = 16;
 export async function listEpochObjects(store: ObjectStore): Promise<EpochObject[]> {
   const limit = pLimit(READ_AT_ONCE);
   const reading: Promise<EpochObject | undefined>[] = [];
+  let bytes = 0;
   for await (const { key, size } of store.list(Folder.keys)) {
     const place = epochPlaceOf(key);
     if (place === undefined || size > LARGEST_EPOCH_DESCRIPTION) continue;
-    if (reading.length >= MOST_OBJECTS) throw tooMany(store);
+    bytes += size;
+    if (reading.length >= MOST_OBJECTS || bytes > MOST_BYTES) throw tooMany(store);
     reading.push(limit(() => readObject(store, place.epoch, place.name).catch(leftOut)));
   }
   return (await Promise.all(reading)).filter((object) => object !== undefined);
@@ -67,6 +71,7 @@ function leftOut(error: unknown): undefined {
 function tooMany(store: ObjectStore): EkkoError {
   return new EkkoError(
     'bad-format',
-    `${store.url}/${Folder.keys} holds more than ${MOST_OBJECTS} key objects: somebody else writes there. Remove what does not belong.`,
+    `${store.url}/${Folder.keys} holds more than ${MOST_OBJECTS} key objects or ${MOST_BYTES} bytes: somebody else writes there. ` +
+      'Compare them with a copy of the vault, and remove what does not belong.',
   );
 }

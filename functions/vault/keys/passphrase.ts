@@ -38,14 +38,20 @@ export async function newPassphrase(text: string): Promise<{ identity: Identity;
  */
 export async function identityOfPassphrase(text: string, offered: readonly WrappedRootKey[]): Promise<Identity> {
   const passphrase = checkPassphrase(text);
-  const ours = new Map(offered.flatMap((each) => (each.scrypt === undefined ? [] : [[each.recipient, each.scrypt]])));
-  for (const [recipient, settings] of [...ours].slice(0, MOST_TRIED)) {
-    const identity = await deriveIdentity(passphrase, settings);
+  const ours = new Map(offered.flatMap(settingsIn));
+  for (const { recipient, scrypt } of [...ours.values()].slice(0, MOST_TRIED)) {
+    const identity = await deriveIdentity(passphrase, scrypt);
     if (fingerprintOf(identity.publicKey) === recipient) return identity;
   }
   const found = ours.size === 0 ? 'The vault has no passphrase' : 'The passphrase is not one of this vault';
   const unique = [...new Map(offered.map((each) => [each.recipient, each])).values()];
   throw new EkkoError('wrong-key', `${found}; ${wantedKeys(unique)}.`);
+}
+
+/** A recipient's settings, once in each form in which they are told: each key epoch repeats them, and somebody may tell others. */
+function settingsIn({ recipient, scrypt: settings }: WrappedRootKey) {
+  if (settings === undefined) return [];
+  return [[`${recipient} ${settings.salt} ${settings.n}`, { recipient, scrypt: settings }] as const];
 }
 
 async function deriveIdentity(passphrase: string, { salt, n, r, p }: ScryptSettings): Promise<Identity> {

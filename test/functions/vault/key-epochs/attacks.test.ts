@@ -98,6 +98,15 @@ describe('who can write to the store but has no key', () => {
     expect(await seenByAlice()).toEqual(before);
   });
 
+  test('is told of, where he puts there more than anybody could look at', async () => {
+    const junk = Buffer.alloc(1024 * 1024, 32);
+    for (let n = 0; n < 33; n++) await store.create(epochKey(2, n.toString(16).padStart(64, '0')), [junk]);
+    await expect(alice.open(store)).rejects.toMatchObject({
+      code: 'bad-format',
+      message: /somebody else writes there/,
+    });
+  });
+
   test('does not learn a public key from the vault', async () => {
     await addAs(alice, store, newPerson('carol'));
     await rotateAs(alice, store);

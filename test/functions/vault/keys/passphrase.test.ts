@@ -23,6 +23,17 @@ function offer(text: string, scrypt = CHEAP): WrappedRootKey {
   return { recipient, kind: 'passphrase', since: SINCE, scrypt, sealed: '' };
 }
 
+test('settings that somebody else tells for a recipient do not hide the right ones', async () => {
+  const right = offer(PASSPHRASE);
+  const wrong = { ...right, scrypt: { ...CHEAP, salt: Buffer.alloc(16, 9).toString('base64') } };
+  for (const offered of [
+    [wrong, right],
+    [right, wrong],
+  ]) {
+    expect(fingerprintOf((await identityOfPassphrase(PASSPHRASE, offered)).publicKey)).toBe(right.recipient);
+  }
+});
+
 test('a passphrase typed in another form of the same letters is the same', async () => {
   const composed = 'Grüße aus Köln'.normalize('NFC');
   const found = await identityOfPassphrase(composed.normalize('NFD'), [offer(composed.normalize('NFKC'))]);
