@@ -39,9 +39,9 @@ export async function checkObject(
     return await look(store, keyring, check);
   } catch (error) {
     const problem = problemOf(error);
-    // What was listed, is gone and is not needed has been swept meanwhile.
-    const swept = problem.code === 'object-missing' && check.uses.length === 0;
-    return { bytes: 0, segments: 0, problem: swept ? undefined : problem };
+    // What was listed and is not needed has been swept meanwhile, or made under a key epoch that began meanwhile.
+    const harmless = problem.code === 'object-missing' || problem.code === 'wrong-key';
+    return { bytes: 0, segments: 0, problem: harmless && check.uses.length === 0 ? undefined : problem };
   }
 }
 

@@ -2,7 +2,6 @@ import { EkkoError } from '../errors.ts';
 import { NO_DIGEST } from '../format/journal-entry.ts';
 import type {
   Condemned,
-  EpochStarted,
   HoldPlaced,
   JournalEntry,
   NamedRecipient,
@@ -12,6 +11,7 @@ import type {
   RunStarted,
   VaultVerified,
 } from './entries.ts';
+import { addRecipient, countCondemned, forgetCondemned, startEpoch } from './fold-keys.ts';
 import { objectionTo } from './objections.ts';
 import { isInForce } from './policy-wait.ts';
 
@@ -262,46 +262,9 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
   }
 }
 
-function addRecipient(draft: Draft, named: NamedRecipient, since: string, key?: string): void {
-  const found = { ...named, since, sinceEpoch: newestEpoch(draft), ...(key === undefined ? {} : { key }) };
-  draft.recipients.set(named.recipient, found);
-  draft.removed.delete(named.recipient);
-}
-
-/** Those who are not named any more are removed; a key that is left alone needs another, as in the beginning. */
-function startEpoch(draft: Draft, { epoch, key, recipients, at }: EpochStarted, position: number): void {
-  const kept = new Set(recipients);
-  for (const each of draft.recipients.values()) {
-    if (kept.has(each.recipient)) draft.recipients.set(each.recipient, { ...each, key });
-    else {
-      draft.recipients.delete(each.recipient);
-      draft.removed.set(each.recipient, { ...each, removedAt: at, lastEpoch: epoch - 1 });
-    }
-  }
-  if (draft.escrow === 'confirmed' && draft.recipients.size < 2) draft.escrow = 'missing';
-  draft.epochs = [...draft.epochs, { epoch, position, at, key }];
-  forget(draft);
-}
-
 function endRun(draft: Draft, run: string): void {
   draft.openRuns.delete(run);
-  forget(draft);
-}
-
-/**
- * Forgets names that were condemned under an older epoch, once no run is open that started under it or before: only such a run can
- * have come to know them while they were live (`docs/decisions/0015-key-epochs.md`).
- */
-function forget(draft: Draft): void {
-  const oldest = Math.min(newestEpoch(draft), ...[...draft.openRuns.values()].map(({ epoch }) => epoch));
-  const past = draft.condemnedUnder.filter(({ epoch }) => epoch < oldest);
-  if (past.length === 0) return;
-  let left = past.reduce((sum, { names }) => sum + names, 0);
-  for (const name of draft.condemned) {
-    if (left-- === 0) break;
-    draft.condemned.delete(name);
-  }
-  draft.condemnedUnder = draft.condemnedUnder.slice(past.length);
+  forgetCondemned(draft);
 }
 
 function expire(draft: Draft, run: string, { at, reason }: { readonly at: string; readonly reason: string }): void {
@@ -345,14 +308,6 @@ function condemn(draft: Draft, entry: Condemned): void {
   if (gone.size > 0) for (const [run, { point }] of draft.expired) if (gone.has(point)) draft.expired.delete(run);
   const ended = new Set(entry.moves);
   if (ended.size > 0) for (const [pack, move] of draft.moved) if (ended.has(move)) draft.moved.delete(pack);
-}
-
-function countCondemned(draft: Draft, names: number): void {
-  if (names === 0) return;
-  const epoch = newestEpoch(draft);
-  const last = draft.condemnedUnder.at(-1);
-  const others = last?.epoch === epoch ? draft.condemnedUnder.slice(0, -1) : draft.condemnedUnder;
-  draft.condemnedUnder = [...others, { epoch, names: names + (last?.epoch === epoch ? last.names : 0) }];
 }
 
 function verify(draft: Draft, { shards, keyed, at, damaged }: VaultVerified, position: number): void {

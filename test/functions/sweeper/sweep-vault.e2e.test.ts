@@ -69,14 +69,16 @@ test('a commit between two entries of one sweep saves what has not been condemne
 test('a point that was brought back at the first entry, and deleted again before the second, is whole', async () => {
   const lab = await newLab();
   const { id: other } = await lab.backUp(fresh(3, 24), 8);
-  const { id } = await lab.backUp(fresh(1, 24), 8);
+  // Needs a little of each pack of the other.
   await lab.backUp(
-    fresh(3, 24).map((content, i) => (i % 4 === 0 ? content : 9000 + i)),
+    fresh(9, 24).map((content, i) => (i % 4 === 0 ? undefined : content)),
     8,
   );
+  const { id } = await lab.backUp(fresh(1, 24), 8);
   await lab.expire(id, other);
   for (let i = 0; i < 15_100; i++) await lab.memory.create(contentKey(Folder.points, hexOf(i)), [Buffer.from('x')]);
   let creates = 0;
+  let moved = 0;
   const hook = async (verb: string, key: string) => {
     if (verb !== 'create' || !key.startsWith(Folder.journal)) return;
     creates++;
@@ -84,10 +86,10 @@ test('a point that was brought back at the first entry, and deleted again before
     if (creates !== 3) return;
     await lab.expire(id);
     // What lies where is counted anew after a move.
-    expect((await lab.move()).moved.packs).toBeGreaterThan(0);
+    moved = (await lab.move()).moved.packs;
   };
   const report = await lab.sweep({}, await lab.openOver(openHookedStore(lab.memory, hook)));
-  expect(creates).toBeGreaterThan(3);
+  expect(moved).toBeGreaterThan(0);
   expect(report.points.map(({ run }) => run)).toEqual([other]);
   expect([...(await lab.open()).journal.state().expired.keys()]).toEqual([id]);
   expect(await checkAllEvenExpired(lab)).toBe(2);
