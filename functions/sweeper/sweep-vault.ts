@@ -105,6 +105,7 @@ const KEYS_PER_REMOVAL = 1000;
 async function removeAll({ store }: Vault, objects: readonly StoredObject[], request: SweepRequest): Promise<void> {
   const totalBytes = sizeOf(objects);
   let removedBytes = 0;
+  request.onProgress?.({ removedBytes, totalBytes });
   for (let at = 0; at < objects.length; at += KEYS_PER_REMOVAL) {
     request.signal?.throwIfAborted();
     const batch = objects.slice(at, at + KEYS_PER_REMOVAL);

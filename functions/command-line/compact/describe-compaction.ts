@@ -4,7 +4,7 @@ import type { CompactCommandReport } from './compact.ts';
 
 /** What was rewritten, what it is good for, and what comes next. */
 export function describeCompaction(report: CompactCommandReport): string[] {
-  const { packs, sparse, chosen, problems, seconds, requests } = report;
+  const { packs, sparse, chosen, problems } = report;
   const found = `${formatCount(sparse.packs, 'sparse pack')} of ${packs.toLocaleString('en-US')}`;
   const left = sparse.packs - chosen.packs;
   return [
@@ -14,7 +14,7 @@ export function describeCompaction(report: CompactCommandReport): string[] {
     ...(left > 0 ? [`${formatCount(left, 'pack')} beyond the limit are left for another time.`] : []),
     ...movedLines(report),
     ...problemLines(problems, NOT_MOVED),
-    requestLine(requests, seconds),
+    requestLine(report),
   ];
 }
 

@@ -4,11 +4,11 @@ import { plainText } from '../text/plain-text.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
 import { formatDuration } from '../text/times.ts';
-import type { Requests, SweepCommandReport } from './sweep.ts';
+import type { SweepCommandReport } from './sweep.ts';
 
 /** What went, what waits and why, and what stands in the way. */
 export function describeSweep(report: SweepCommandReport): string[] {
-  const { dryRun, points, problems, seconds, requests } = report;
+  const { dryRun, points, problems } = report;
   return [
     heading(report),
     ...removedLines(report),
@@ -18,7 +18,7 @@ export function describeSweep(report: SweepCommandReport): string[] {
     ...waitingLines(report),
     ...abandonedLines(report),
     ...problemLines(problems, NOT_SWEPT),
-    requestLine(requests, seconds),
+    requestLine(report),
   ];
 }
 
@@ -88,7 +88,15 @@ export function problemLines(problems: readonly LivenessProblem[], consequence: 
   return [consequence, ...shown, ...(more > 0 ? [`  and ${formatCount(more, 'more object')}: see --json`] : [])];
 }
 
-export function requestLine(requests: Requests, seconds: number): string {
+export function requestLine({
+  requests,
+  requestsPerThousandPacks: perThousand,
+  packs,
+  seconds,
+}: Pick<SweepCommandReport, 'requests' | 'requestsPerThousandPacks' | 'packs' | 'seconds'>): string {
   const count = Object.values(requests).reduce((sum, each) => sum + each, 0);
-  return `${formatCount(count, 'request')} in ${formatDuration(seconds)}.`;
+  // Of a small vault it would tell nothing.
+  const each =
+    perThousand === undefined || packs < 1000 ? '' : ` (${formatCount(perThousand, 'request')} for each 1,000 packs)`;
+  return `${formatCount(count, 'request')}${each} in ${formatDuration(seconds)}.`;
 }
