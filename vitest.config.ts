@@ -20,6 +20,8 @@ export default defineConfig({
           include: ['test/**/*.e2e.test.ts'],
           globalSetup: ['test/cloud/stop-services.ts'],
           // Emulated guests are slow, and slower yet with a neighbour.
+          // Real servers that are killed and restarted beside other tests: what fails once is looked at again, and told.
+          retry: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -193,7 +193,7 @@ for (const { name, need, use, useDurable } of SERVERS) {
 
   describe.skipIf(skip)(`a killed ${name}`, () => {
     test('has after its restart every entry that was answered', { timeout: 120_000 }, async () => {
-      const server = await useDurable(`${need}-killed`);
+      const server = await useDurable(`${need}-killed-${randomBytes(3).toString('hex')}`);
       const tables = openTables(await newDatabase(server));
       const vaults = Array.from({ length: 4 }, newVault);
       for (let round = 0; round < 3; round++) {
