@@ -1,7 +1,7 @@
 import { setEnvironmentData, Worker } from 'node:worker_threads';
 import { EkkoError } from '#vault/errors.ts';
 import type { SharedStaging } from '#vault/store/shared-staging.ts';
-import { SHARED_STAGING } from '../rim/open-vault.ts';
+import { PRIVATE_KEY, SHARED_STAGING } from '../rim/open-vault.ts';
 import { type Answer, failureError, type Invocation, type WorkerSettings } from './invocation.ts';
 
 /** Runs function bundles in worker threads of this process: nothing to install, nothing to start. */
@@ -22,6 +22,8 @@ export interface HostSettings {
   readonly bundles: WorkerSettings['bundles'];
   /** The functions' environment: their settings, by name. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The vault's key, 32 bytes, where it lies in no file: it goes to the workers in memory. Secret. */
+  readonly privateKey?: Uint8Array;
   /** Memory for staged parts that this process and the workers share, if they do. */
   readonly staging?: SharedStaging;
   /** Lines that functions log, if anybody wants them. */
@@ -36,8 +38,6 @@ interface Slot {
 
 /** A worker starts when a call finds the others busy: a small backup pays for one. */
 export function openFunctionHost(settings: HostSettings): FunctionHost {
-  // Worker threads inherit it; the bundles in them look for it when they open the vault.
-  setEnvironmentData(SHARED_STAGING, settings.staging);
   const slots: Slot[] = Array.from({ length: settings.workers }, newSlot);
   const waiting: (() => void)[] = [];
   let nextId = 0;
@@ -84,9 +84,14 @@ function newSlot(): Slot {
   return { worker: undefined, calls: new Map() };
 }
 
-function startWorker({ bundles, environment, workerPath, log }: HostSettings, slot: Slot): Worker {
+function startWorker(settings: HostSettings, slot: Slot): Worker {
+  const { bundles, environment, workerPath, log, staging, privateKey } = settings;
   const data: WorkerSettings = { bundles };
-  const worker = new Worker(workerPath, { workerData: data, env: { ...environment }, stdout: true, stderr: true });
+  const options = { workerData: data, env: { ...environment }, stdout: true, stderr: true };
+  const worker = inheriting(
+    { [SHARED_STAGING]: staging, [PRIVATE_KEY]: privateKey },
+    () => new Worker(workerPath, options),
+  );
   for (const stream of [worker.stdout, worker.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => log?.(text.trimEnd()));
   }
@@ -104,6 +109,20 @@ function startWorker({ bundles, environment, workerPath, log }: HostSettings, sl
   worker.on('exit', (code) => died(`it ended with code ${code}`));
   worker.unref();
   return worker;
+}
+
+/** Threads that `start` starts have `data` from their first line on, where the bundles look for it; threads of other hosts have not. */
+function inheriting<T>(data: Readonly<Record<string, unknown>>, start: () => T): T {
+  const set = (value: (name: string) => unknown) => {
+    for (const name of Object.keys(data))
+      setEnvironmentData(name, value(name) as Parameters<typeof setEnvironmentData>[1]);
+  };
+  set((name) => data[name]);
+  try {
+    return start();
+  } finally {
+    set(() => undefined);
+  }
 }
 
 function failAll(calls: Slot['calls'], error: EkkoError): void {

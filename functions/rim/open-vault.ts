@@ -1,5 +1,7 @@
 import { getEnvironmentData } from 'node:worker_threads';
-import { keyFileProvider } from '#vault/keys/key-provider.ts';
+import { EkkoError } from '#vault/errors.ts';
+import { identityOf } from '#vault/keys/identity.ts';
+import { type KeyProvider, keyFileProvider } from '#vault/keys/key-provider.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
@@ -24,9 +26,18 @@ export function openOnce(environment: NodeJS.ProcessEnv): () => Promise<Opened> 
 }
 
 async function open(settings: FunctionSettings): Promise<Opened> {
-  const keys = keyFileProvider(settings.EKKO_KEY_FILE);
-  const vault = await openVault(await storeOf(settings), keys, settings.EKKO_JOURNAL_FILE);
+  const vault = await openVault(await storeOf(settings), keysOf(settings), settings.EKKO_JOURNAL_FILE);
   return { vault, settings };
+}
+
+/** Names the private key (32 bytes) among the data that a function host gives its worker threads: one that lies in no file. */
+export const PRIVATE_KEY = 'ekko private key';
+
+function keysOf({ EKKO_KEY_FILE }: FunctionSettings): KeyProvider {
+  const privateKey = getEnvironmentData(PRIVATE_KEY) as Uint8Array | undefined;
+  if (privateKey !== undefined) return { origin: 'the key of the run', identity: async () => identityOf(privateKey) };
+  if (EKKO_KEY_FILE !== undefined) return keyFileProvider(EKKO_KEY_FILE);
+  throw new EkkoError('bad-input', 'EKKO_KEY_FILE is not set: it names the key file of the vault.');
 }
 
 /** Names the shared staging memory among the data that a function host gives its worker threads. */

@@ -6,8 +6,8 @@ import { ajv } from './ajv.ts';
 export interface FunctionSettings {
   /** Path or URL of the vault. */
   readonly EKKO_VAULT: string;
-  /** Path of the key file. The key itself never stands in an environment. */
-  readonly EKKO_KEY_FILE: string;
+  /** Path of the key file; left out where the function host has the key in memory. The key itself never stands in an environment. */
+  readonly EKKO_KEY_FILE?: string;
   /** Path of the journal file, for a vault whose journal is kept in a SQL database. */
   readonly EKKO_JOURNAL_FILE?: string;
   /** zstd level, 1-3. */
@@ -20,12 +20,12 @@ const SCHEMA: JSONSchemaType<FunctionSettings> = {
   type: 'object',
   properties: {
     EKKO_VAULT: { type: 'string', minLength: 1, maxLength: 4096 },
-    EKKO_KEY_FILE: { type: 'string', minLength: 1, maxLength: 4096 },
+    EKKO_KEY_FILE: { type: 'string', minLength: 1, maxLength: 4096, nullable: true },
     EKKO_JOURNAL_FILE: { type: 'string', minLength: 1, maxLength: 4096, nullable: true },
     EKKO_COMPRESSION_LEVEL: { type: 'integer', minimum: 1, maximum: 3, default: 1 },
     EKKO_PARTS_AT_ONCE: { type: 'integer', minimum: 1, maximum: 16, default: 2 },
   },
-  required: ['EKKO_VAULT', 'EKKO_KEY_FILE'],
+  required: ['EKKO_VAULT'],
   additionalProperties: false,
 };
 

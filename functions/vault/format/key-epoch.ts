@@ -16,8 +16,8 @@ import type { EpochKeys } from '../keys/epoch-keys.ts';
 import { parseJson } from './bytes.ts';
 import { NONCE_SIZE, open, seal } from './sealing.ts';
 
-/** How a recipient keeps its private key: in a file, on paper, or in the head. */
-export type RecipientKind = 'key-file' | 'escrow' | 'passphrase';
+/** How a recipient keeps its private key: in a file, on paper, in the head, or in OpenStack's Key Manager. */
+export type RecipientKind = 'key-file' | 'escrow' | 'passphrase' | 'barbican';
 
 /** How a passphrase becomes a private key (RFC 7914). `n` is a power of two; 128 · n · r bytes of memory. */
 export interface ScryptSettings {
@@ -86,7 +86,7 @@ const scryptSettings: Check<ScryptSettings> = (value, what) =>
 const wrappedRootKey: Check<WrappedRootKey> = (value, what) =>
   readFields(value, what, (field) => {
     const recipient = field('recipient', fingerprint);
-    const kind = field('kind', oneOf('key-file', 'escrow', 'passphrase'));
+    const kind = field('kind', oneOf('key-file', 'escrow', 'passphrase', 'barbican'));
     const called = field('label', optional(label));
     const since = field('since', time);
     const scrypt = kind === 'passphrase' ? field('scrypt', scryptSettings) : undefined;

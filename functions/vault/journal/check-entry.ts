@@ -57,7 +57,7 @@ const disk: Check<CommittedDisk> = (value, what) =>
 export function readNamedRecipient(field: FieldReader): NamedRecipient {
   return {
     recipient: field('recipient', fingerprint),
-    kind: field('kind', oneOf('key-file', 'escrow', 'passphrase')),
+    kind: field('kind', oneOf('key-file', 'escrow', 'passphrase', 'barbican')),
     ...given('label', field('label', optional(label))),
   };
 }

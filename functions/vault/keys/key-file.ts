@@ -3,7 +3,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { EkkoError } from '../errors.ts';
 import { decodeKey, fingerprintOf, formatRecipient, type Identity, identityOf, newIdentity } from './identity.ts';
-import { readPrivateLines } from './private-file.ts';
+import { readPrivateLines, sayingLines } from './private-file.ts';
 
 const KEY_LINE = /^ekko-key-1:([A-Za-z0-9_-]{43})$/;
 
@@ -35,16 +35,28 @@ export async function createKeyFile(path: string): Promise<Identity> {
  */
 export async function readKeyFile(path: string): Promise<Identity> {
   const naming = 'Give the key file by --key-file or EKKO_KEY_FILE';
-  const keys = await readPrivateLines({ path, what: 'Key file', naming, meant: MEANT });
-  const coded = keys.length === 1 ? KEY_LINE.exec(keys[0] ?? '')?.[1] : undefined;
-  const privateKey = coded === undefined ? undefined : decodeKey(coded);
-  if (privateKey !== undefined) return identityOf(privateKey);
-  throw new EkkoError('bad-format', `Key file ${path} ${whatIsWrong(keys)}. ${MEANT}.`);
+  return identityIn(await readPrivateLines({ path, what: 'Key file', naming, meant: MEANT }), `Key file ${path}`);
+}
+
+/**
+ * The identity in the text of a key file that is kept elsewhere; `origin` names it. Throws `bad-format` when it is something else. No
+ * message holds any of its bytes.
+ */
+export function identityInText(text: string, origin: string): Identity {
+  return identityIn(sayingLines(text), origin);
 }
 
 const MEANT = 'Give the file that ekko wrote';
 
-function keyFileText(identity: Identity, privateKey: Buffer): string {
+function identityIn(keys: readonly string[], origin: string): Identity {
+  const coded = keys.length === 1 ? KEY_LINE.exec(keys[0] ?? '')?.[1] : undefined;
+  const privateKey = coded === undefined ? undefined : decodeKey(coded);
+  if (privateKey !== undefined) return identityOf(privateKey);
+  throw new EkkoError('bad-format', `${origin} ${whatIsWrong(keys)}. ${MEANT}.`);
+}
+
+/** What a key file says, for people and for Ekko. Secret. */
+export function keyFileText(identity: Identity, privateKey: Buffer): string {
   return `# Ekko key file, version 1.
 # Whoever can read this file can read every backup in the vaults that name this recipient:
 #   ${formatRecipient(identity.publicKey)}

@@ -22,7 +22,11 @@ const OTHERS = 0o077;
  * when others than its owner may read it, and `bad-format` when it is no small file. No message holds any of its bytes.
  */
 export async function readPrivateLines(wanted: PrivateFile): Promise<string[]> {
-  const text = await readPrivateText(wanted);
+  return sayingLines(await readPrivateText(wanted));
+}
+
+/** The lines of a text that say something: trimmed, less empty ones and comments (`#`). */
+export function sayingLines(text: string): string[] {
   const lines = text.split('\n').map((line) => line.trim());
   return lines.filter((line) => line !== '' && !line.startsWith('#'));
 }

@@ -8,6 +8,7 @@ export const KIND_WORDS: Readonly<Record<RecipientKind, string>> = {
   'key-file': 'key file',
   escrow: 'escrow code',
   passphrase: 'passphrase',
+  barbican: 'Barbican secret',
 };
 
 /** So many fit a message that people read. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HEADER_READ_SIZE, sealedDataSize } from '#vault/format/staged-part.ts';
+import { newIdentity } from '#vault/keys/identity.ts';
 import { createKeyFile } from '#vault/keys/key-file.ts';
 import { keyFileProvider } from '#vault/keys/key-provider.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
@@ -36,8 +37,9 @@ const QUIET = { planned: () => undefined, read: () => undefined, staged: () => u
 function hostOf(
   environment: Record<string, string> = {},
   staging = newSharedStaging(5, HEADER_READ_SIZE, sealedDataSize(PART)),
+  { place = join(folder, 'vault'), privateKey }: { place?: string; privateKey?: Uint8Array } = {},
 ) {
-  const store = withSharedStaging(openFileStore(join(folder, 'vault')), staging);
+  const store = withSharedStaging(openFileStore(place), staging);
   const host = openFunctionHost({
     workers: 2,
     callsPerWorker: 2,
@@ -47,13 +49,14 @@ function hostOf(
       'point-committer': bundlePath('point-committer'),
     },
     environment: {
-      EKKO_VAULT: join(folder, 'vault'),
-      EKKO_KEY_FILE: join(folder, 'key'),
+      EKKO_VAULT: place,
+      ...(place === join(folder, 'vault') ? { EKKO_KEY_FILE: join(folder, 'key') } : {}),
       POWERTOOLS_LOG_LEVEL: 'SILENT',
       POWERTOOLS_METRICS_DISABLED: 'true',
       ...environment,
     },
     staging,
+    ...(privateKey === undefined ? {} : { privateKey }),
   });
   return { host, store };
 }
@@ -74,6 +77,28 @@ async function backUp(vault: Vault, host: FunctionHost) {
     watch: QUIET,
   });
 }
+
+test('a key that lies in no file goes to the workers in memory, and to those of its own host only', async () => {
+  const { identity, privateKey } = newIdentity();
+  const place = join(folder, 'in-memory');
+  const recipients = [{ kind: 'barbican', publicKey: identity.publicKey }] as const;
+  const provider = { origin: 'the test', identity: async () => identity };
+  await createVault(openFileStore(place), { recipients, noEscrow: true, now: new Date() });
+  const { host, store } = hostOf({}, undefined, { place, privateKey });
+  const { host: another } = hostOf({}, undefined, { place });
+  try {
+    const opened = { ...(await openVault(openFileStore(place), provider)), store };
+    const point = await backUp(opened, host);
+    expect(sha(await restored(opened, point.id))).toBe(sha(image));
+    await expect(backUp(opened, another)).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringMatching(/EKKO_KEY_FILE/),
+    });
+  } finally {
+    await host.close();
+    await another.close();
+  }
+});
 
 test('the bundles in worker threads make a point that restores bit for bit; a second backup adds nothing', async () => {
   const { host, store } = hostOf();
