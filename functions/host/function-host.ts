@@ -1,13 +1,15 @@
 import { setEnvironmentData, Worker } from 'node:worker_threads';
 import { EkkoError } from '#vault/errors.ts';
 import type { SharedStaging } from '#vault/store/shared-staging.ts';
-import { PRIVATE_KEY, SHARED_STAGING } from '../rim/open-vault.ts';
+import { PRIVATE_KEY, SHARED_STAGING } from '../rim/inherited-data.ts';
 import { type Answer, failureError, type Invocation, type WorkerSettings } from './invocation.ts';
 
 /** Runs function bundles in worker threads of this process: nothing to install, nothing to start. */
 export interface FunctionHost {
   /** Calls a function once a worker has room. Rejects with an EkkoError of the function's code, `function-failed` when its worker died. */
   invoke(name: string, event: unknown): Promise<unknown>;
+  /** Starts workers ahead of their work, until so many have started: they load their code and open the vault meanwhile. */
+  start(workers: number): void;
   /** Ends all workers; calls under way fail. */
   close(): Promise<void>;
 }
@@ -71,6 +73,9 @@ export function openFunctionHost(settings: HostSettings): FunctionHost {
         if (slot) return await call(slot, name, event);
         await new Promise<void>((resolve) => waiting.push(resolve));
       }
+    },
+    start(workers) {
+      for (const slot of closed ? [] : slots.slice(0, workers)) slot.worker ??= startWorker(settings, slot);
     },
     async close() {
       closed = true;

@@ -4,18 +4,33 @@ import { describeFailure, type Invocation, type WorkerSettings } from './invocat
 /** One worker thread of the function host: imports the bundles it is told to and calls their handlers. */
 const { bundles } = workerData as WorkerSettings;
 
-type Handler = (event: unknown) => Promise<unknown>;
+interface FunctionModule {
+  handler(event: unknown): Promise<unknown>;
+  /** Does what every call would have to wait for. */
+  prepare?(): Promise<void>;
+}
 
-async function handlerOf(name: string): Promise<Handler> {
+async function load(name: string): Promise<FunctionModule> {
   const path = bundles[name];
   if (path === undefined) throw new Error(`There is no function ${name}.`);
-  const module = (await import(path)) as { handler: Handler };
-  return module.handler;
+  return (await import(path)) as FunctionModule;
+}
+
+/** Whatever goes wrong here goes wrong again in the first call, which can tell. */
+async function prepareAll(): Promise<void> {
+  for (const name of Object.keys(bundles)) {
+    await load(name)
+      .then(
+        ({ prepare }) => prepare?.(),
+        () => undefined,
+      )
+      .catch(() => undefined);
+  }
 }
 
 async function answer({ id, name, event }: Invocation): Promise<void> {
   try {
-    const handler = await handlerOf(name);
+    const { handler } = await load(name);
     parentPort?.postMessage({ id, result: await handler(event) });
   } catch (error) {
     parentPort?.postMessage({ id, failure: describeFailure(error) });
@@ -23,3 +38,4 @@ async function answer({ id, name, event }: Invocation): Promise<void> {
 }
 
 parentPort?.on('message', (invocation: Invocation) => void answer(invocation));
+void prepareAll();

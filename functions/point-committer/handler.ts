@@ -30,6 +30,11 @@ export async function handler(event: unknown): Promise<RestorePoint> {
   return point;
 }
 
+/** Opens the vault before there is a run to commit: for hosts that start a worker ahead of its work. */
+export async function prepare(): Promise<void> {
+  await opened();
+}
+
 function check(event: unknown): { run: string } {
   try {
     return validate<{ run: string }>({ payload: event, schema: SCHEMA, ajv });

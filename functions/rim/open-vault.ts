@@ -6,6 +6,7 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
 import { openVault, type Vault } from '#vault/vault.ts';
+import { PRIVATE_KEY, SHARED_STAGING } from './inherited-data.ts';
 import { type FunctionSettings, readSettings } from './settings.ts';
 
 export interface Opened {
@@ -30,18 +31,12 @@ async function open(settings: FunctionSettings): Promise<Opened> {
   return { vault, settings };
 }
 
-/** Names the private key (32 bytes) among the data that a function host gives its worker threads: one that lies in no file. */
-export const PRIVATE_KEY = 'ekko private key';
-
 function keysOf({ EKKO_KEY_FILE }: FunctionSettings): KeyProvider {
   const privateKey = getEnvironmentData(PRIVATE_KEY) as Uint8Array | undefined;
   if (privateKey !== undefined) return { origin: 'the key of the run', identity: async () => identityOf(privateKey) };
   if (EKKO_KEY_FILE !== undefined) return keyFileProvider(EKKO_KEY_FILE);
   throw new EkkoError('bad-input', 'EKKO_KEY_FILE is not set: it names the key file of the vault.');
 }
-
-/** Names the shared staging memory among the data that a function host gives its worker threads. */
-export const SHARED_STAGING = 'ekko shared staging';
 
 async function storeOf({ EKKO_VAULT }: FunctionSettings): Promise<ObjectStore> {
   const store = await openStore(EKKO_VAULT);

@@ -38,12 +38,21 @@ export function handler(event: { readonly Records: readonly StagedRecord[] }): P
   );
 }
 
-async function processRecord({ body }: StagedRecord): Promise<void> {
+/** Opens the vault before the first part comes: for hosts that start a worker ahead of its work. */
+export async function prepare(): Promise<void> {
+  await work();
+}
+
+function work(): ReturnType<typeof openWork> {
   working ??= openWork().catch((error: unknown) => {
     working = undefined;
     throw error;
   });
-  const { processor, limit } = await working;
+  return working;
+}
+
+async function processRecord({ body }: StagedRecord): Promise<void> {
+  const { processor, limit } = await work();
   const processed = stagedKeysOf(body).map((key) => limit(async () => report(key, await processor.process(key))));
   await Promise.all(processed);
 }

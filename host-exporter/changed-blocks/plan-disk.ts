@@ -1,8 +1,10 @@
 import { EkkoError } from '#vault/errors.ts';
 import { SEGMENT_SIZE, type SegmentRun, segmentsOf } from '#vault/words.ts';
 import { type NbdClient, STATUS_DIRTY, STATUS_ZERO } from '../qemu/nbd-client.ts';
+import type { NbdExtent } from '../qemu/nbd-replies.ts';
+import { auditStretches } from './audit-stretches.ts';
 import type { DiskPlan, FullReason, SourceDisk } from './changed-block-source.ts';
-import { closeGaps, createRunBuilder, intersect, sample, subtract } from './segment-runs.ts';
+import { closeGaps, countSegments, createRunBuilder, intersect, sample, subtract, unite } from './segment-runs.ts';
 
 export const ALLOCATION_CONTEXT = 'base:allocation';
 
@@ -16,6 +18,7 @@ export interface AuditSettings {
 
 /** Bytes asked for at once: large enough for few requests, small enough to bound an answer's extents. */
 const STATUS_SPAN = 4 * 1024 ** 3;
+const ASKED_AT_ONCE = 8;
 /** Clean segments between two dirty runs that are cheaper to ask about than to leave out: 64 MiB. */
 const GAP_SEGMENTS = 1024;
 
@@ -41,18 +44,19 @@ export async function planChanges(
   checkSize(disk, allocation);
   const all = [{ first: 0, count: segmentsOf(disk.size) }];
   const dirty = await touched(changes, disk, all, dirtyContext, (flags) => (flags & STATUS_DIRTY) !== 0);
-  // Asking about the whole disk makes QEMU read all of its mapping tables: only done where the audit needs it.
-  const windows = audit.share > 0 ? all : closeGaps(dirty, GAP_SEGMENTS);
-  const present = await nonZero(allocation, disk, windows);
+  // Asking about the whole disk makes QEMU read all of its mapping tables: the audit looks at parts of a large one.
+  const stretches = audit.share > 0 ? auditStretches(segmentsOf(disk.size), audit.random) : [];
+  const present = await nonZero(allocation, disk, unite(closeGaps(dirty, GAP_SEGMENTS), stretches));
   const data = intersect(dirty, present);
-  const clean = audit.share > 0 ? subtract(present, dirty) : [];
+  const clean = subtract(intersect(present, stretches), dirty);
+  const share = Math.min(1, (audit.share * segmentsOf(disk.size)) / Math.max(1, countSegments(stretches)));
   return {
     disk,
     base,
     fullReason: undefined,
     data,
     zero: subtract(dirty, data),
-    audit: sample(clean, audit.share, audit.mostSegments, audit.random),
+    audit: sample(clean, share, audit.mostSegments, audit.random),
   };
 }
 
@@ -69,9 +73,9 @@ async function touched(
   wanted: (flags: number) => boolean,
 ): Promise<readonly SegmentRun[]> {
   const builder = createRunBuilder();
-  for (const { offset, length } of spansOf(windows, disk.size)) {
+  for await (const { offset, extents } of statuses(client, context, spansOf(windows, disk.size))) {
     let at = offset;
-    for (const extent of await client.blockStatus(context, offset, length)) {
+    for (const extent of extents) {
       if (wanted(extent.flags)) builder.add(at, extent.length);
       at += extent.length;
     }
@@ -79,7 +83,30 @@ async function touched(
   return builder.runs;
 }
 
-function* spansOf(windows: readonly SegmentRun[], size: number): Generator<{ offset: number; length: number }> {
+interface Span {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The status of each span, in order; a few are asked for at once. */
+async function* statuses(client: NbdClient, context: string, spans: Iterable<Span>) {
+  const asked: { readonly offset: number; readonly answer: Promise<readonly NbdExtent[]> }[] = [];
+  for (const { offset, length } of spans) {
+    const answer = client.blockStatus(context, offset, length);
+    // Awaited in its turn; until then its failure must not count as unhandled.
+    answer.catch(() => undefined);
+    asked.push({ offset, answer });
+    if (asked.length >= ASKED_AT_ONCE) yield* nextOf(asked);
+  }
+  while (asked.length > 0) yield* nextOf(asked);
+}
+
+async function* nextOf(asked: { readonly offset: number; readonly answer: Promise<readonly NbdExtent[]> }[]) {
+  const next = asked.shift();
+  if (next) yield { offset: next.offset, extents: await next.answer };
+}
+
+function* spansOf(windows: readonly SegmentRun[], size: number): Generator<Span> {
   for (const { first, count } of windows) {
     const end = Math.min(size, (first + count) * SEGMENT_SIZE);
     for (let offset = first * SEGMENT_SIZE; offset < end; offset += STATUS_SPAN) {

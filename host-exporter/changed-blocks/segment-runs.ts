@@ -61,13 +61,22 @@ export function subtract(from: readonly SegmentRun[], gone: readonly SegmentRun[
   return rest;
 }
 
+/** Segments in either. */
+export function unite(left: readonly SegmentRun[], right: readonly SegmentRun[]): readonly SegmentRun[] {
+  return closeGaps(
+    [...left, ...right].toSorted((a, b) => a.first - b.first),
+    0,
+  );
+}
+
 /** The runs with gaps of up to `gap` segments closed. */
 export function closeGaps(runs: readonly SegmentRun[], gap: number): readonly SegmentRun[] {
   const joined: SegmentRun[] = [];
   for (const run of runs) {
     const last = joined.at(-1);
     if (last && run.first - (last.first + last.count) <= gap) {
-      joined[joined.length - 1] = { first: last.first, count: run.first + run.count - last.first };
+      const end = Math.max(last.first + last.count, run.first + run.count);
+      joined[joined.length - 1] = { first: last.first, count: end - last.first };
     } else joined.push(run);
   }
   return joined;
@@ -114,7 +123,7 @@ function pickTogether(total: number, wanted: number, random: () => number): read
 }
 
 /** Ascending distinct numbers below `total` (Floyd's sampling: no tries wasted however large the share). */
-function pickDistinct(total: number, wanted: number, random: () => number): readonly number[] {
+export function pickDistinct(total: number, wanted: number, random: () => number): readonly number[] {
   const picked = new Set<number>();
   for (let last = total - wanted; last < total; last += 1) {
     const candidate = Math.min(last, Math.floor(random() * (last + 1)));

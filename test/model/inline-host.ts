@@ -40,6 +40,7 @@ export function openInlineHost(vault: Vault, delivery: Delivery = PROMPT): Funct
       for (const { body } of Records) for (const key of stagedKeysOf(body)) await deliver(key);
       return undefined;
     },
+    start: () => undefined,
     close: async () => undefined,
   };
 }

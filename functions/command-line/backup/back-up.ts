@@ -10,7 +10,7 @@ import { runBackup } from '../run-backup.ts';
 import type { CommandContext } from '../run-command.ts';
 import type { BackupOptions } from './backup-options.ts';
 import { watchBackup } from './backup-watch.ts';
-import { openEmbeddedHost, warmUp } from './open-host.ts';
+import { openEmbeddedHost } from './open-host.ts';
 import { openSource } from './open-source.ts';
 import { planStaging } from './plan-staging.ts';
 
@@ -62,7 +62,7 @@ async function backUpInto(
       ...watch,
       planned(moment, totalBytes) {
         // More than one part: the other threads will be needed.
-        if (totalBytes > parts.partSegments * SEGMENT_SIZE) warmUp(host.it, workers);
+        if (totalBytes > parts.partSegments * SEGMENT_SIZE) host.it.start(workers);
         watch.planned(moment, totalBytes);
       },
     },

@@ -43,11 +43,6 @@ export function openEmbeddedHost(settings: EmbeddedHost): FunctionHost {
     },
     ...(log === undefined ? {} : { log }),
   });
-  warmUp(host, 1);
+  host.start(1);
   return host;
-}
-
-/** Has `workers` threads load their code before there is work for them: a batch of nothing each. If one fails, so will a real one, and say why. */
-export function warmUp(host: FunctionHost, workers: number): void {
-  for (let call = 0; call < workers; call++) host.invoke('segment-processor', { Records: [] }).catch(() => undefined);
 }

@@ -1,11 +1,11 @@
 import { problemLines, requestLine } from '../sweep/describe-sweep.ts';
-import { formatCount, formatSize } from '../text/sizes.ts';
+import { formatCount, formatNumber, formatSize } from '../text/sizes.ts';
 import type { CompactCommandReport } from './compact.ts';
 
 /** What was rewritten, what it is good for, and what comes next. */
 export function describeCompaction(report: CompactCommandReport): string[] {
   const { packs, sparse, chosen, problems } = report;
-  const found = `${formatCount(sparse.packs, 'sparse pack')} of ${packs.toLocaleString('en-US')}`;
+  const found = `${formatCount(sparse.packs, 'sparse pack')} of ${formatNumber(packs)}`;
   const left = sparse.packs - chosen.packs;
   return [
     ...(sparse.packs === 0

@@ -27,5 +27,10 @@ export function formatRatio(bytes: number, storedBytes: number): string {
 
 /** `1 disk`, `2 disks`; thousands are set apart. */
 export function formatCount(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
+  return `${formatNumber(count)} ${count === 1 ? one : many}`;
+}
+
+/** An integer, thousands set apart. Loading what the system knows of languages for that would take a start 30 ms. */
+export function formatNumber(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }

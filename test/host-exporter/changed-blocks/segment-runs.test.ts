@@ -8,6 +8,7 @@ import {
   intersect,
   sample,
   subtract,
+  unite,
 } from '../../../host-exporter/changed-blocks/segment-runs.ts';
 import { segments } from './disk-model.ts';
 
@@ -20,13 +21,14 @@ function runsOf(numbers: readonly number[]): readonly SegmentRun[] {
   return builder.runs;
 }
 
-test('runs are sets: building, intersecting, subtracting', () => {
+test('runs are sets: building, uniting, intersecting, subtracting', () => {
   fc.assert(
     fc.property(set, set, (left, right) => {
       const [a, b] = [runsOf(left), runsOf(right)];
       expect(segments(a)).toEqual(left);
       expect(countSegments(a)).toBe(left.length);
       expect(intersect(a, b)).toEqual(runsOf(left.filter((one) => right.includes(one))));
+      expect(unite(a, b)).toEqual(runsOf([...new Set([...left, ...right])].toSorted((x, y) => x - y)));
       expect(subtract(a, b)).toEqual(runsOf(left.filter((one) => !right.includes(one))));
     }),
   );
