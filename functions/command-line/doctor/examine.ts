@@ -6,6 +6,7 @@ import { readDescription, type Vault } from '#vault/vault.ts';
 import type { VaultLock } from '#vault/words.ts';
 import { openWholeVault } from '../open-command-vault.ts';
 import type { GivenKey } from '../run-command.ts';
+import { examineLocks } from './examine-locks.ts';
 import {
   escrowFinding,
   holdFindings,
@@ -82,6 +83,7 @@ async function examineVault(store: ObjectStore, context: GivenKey): Promise<Find
     ...[description, key, journalFinding(state), keysFinding(state), escrowFinding(state)],
     ...runFindings(state),
     ...holdFindings(state),
+    ...(await examineLocks(vault)),
     await findingOf('left-overs', () => leftOverFinding(store, state)),
   ];
 }

@@ -23,6 +23,8 @@ export interface ObjectLocking {
   extend(object: StoredVersions, until: Date): Promise<void>;
   /** Of those that cannot be removed now: until when. Throws `store-failed`. */
   kept(keys: readonly string[]): Promise<readonly KeptObject[]>;
+  /** Whether who reads the object as any other gets the version that counts. Reads it. Throws `store-failed`. */
+  isOnTop(object: StoredVersions): Promise<boolean>;
   /** Takes away whatever lies over the version that counts; what cannot be taken away is covered by the right bytes. Throws `store-failed`. */
   uncover(object: StoredVersions): Promise<Uncovered>;
   /** Writes a new version over whatever is there, of an object that lasts. Throws `store-failed`. */

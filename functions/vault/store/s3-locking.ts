@@ -58,6 +58,7 @@ export function openS3Locking(connection: S3Connection, client: S3Client): S3Loc
         if (id !== undefined) await extendLock(connection, { mode }, { key: object.key, id }, until);
       },
       kept: (keys) => keptOf(connection, keys),
+      isOnTop: (object) => isOnTop(connection, object),
       uncover: (object) => uncover({ connection, reading, removal, cover }, object),
       cover,
     },
@@ -102,6 +103,15 @@ async function keptOf(connection: S3Connection, keys: readonly string[]): Promis
   return (await Promise.all(keys.map((key) => limit(() => look(key))))).flat();
 }
 
+/** Of what is named by its content any version will do that has the name. */
+async function isOnTop(connection: S3Connection, { key, versions, hidden }: StoredVersions): Promise<boolean> {
+  const newest = versions[0]?.id;
+  if (hidden || newest === undefined) return false;
+  if (versions.length === 1) return true;
+  if (isFirstToCount(key)) return false;
+  return contentName([(await readS3(connection, key, undefined, newest)).bytes]) === nameOf(key);
+}
+
 interface Parts {
   readonly connection: S3Connection;
   readonly reading: S3LockReading;
@@ -118,10 +128,8 @@ async function uncover(parts: Parts, object: StoredVersions): Promise<Uncovered>
   const others = [...versions.map(({ id }) => id).filter((id) => id !== sound), ...markers];
   const kept = await removal.removeVersions(others.map((id) => ({ key, id })));
   const left = kept.length === 0 ? undefined : await versionsOf(connection, key);
-  const onTop = left?.versions[0]?.id ?? sound;
-  if (onTop === sound || isFirstToCount(key)) return kept.length === others.length ? 'right' : 'uncovered';
-  const newest = await readS3(connection, key, undefined, onTop);
-  if (contentName([newest.bytes]) === nameOf(key)) return kept.length === others.length ? 'right' : 'uncovered';
+  const done = kept.length === others.length ? 'right' : 'uncovered';
+  if (left === undefined || isFirstToCount(key) || (await isOnTop(connection, left))) return done;
   await cover(key, (await readS3(connection, key, undefined, sound)).bytes);
   return 'covered';
 }
