@@ -71,7 +71,7 @@ export function openFaultyStore(store: ObjectStore, faults: readonly Fault[]): F
     return happens;
   }
 
-  async function perform<T>(verb: Verb, key: string, act: () => Promise<T>, half?: () => Promise<void>): Promise<T> {
+  async function perform<T>(verb: Verb, key: string, act: () => Promise<T>, half?: () => Promise<unknown>): Promise<T> {
     const fault = mishapOf(verb, key);
     if (full && verb === 'create') throw failure(verb, key, 'no space left on device (ENOSPC)');
     if (fault === undefined) return act();
@@ -89,6 +89,7 @@ export function openFaultyStore(store: ObjectStore, faults: readonly Fault[]): F
 
   return {
     url: store.url,
+    locking: store.locking,
     calls: (on) => (on === 'write' ? calls.create + calls.remove : calls[on]),
     crashed: () => crashed,
     freeSpace: () => {

@@ -8,6 +8,7 @@ export function openHookedStore(
 ): ObjectStore {
   return {
     url: store.url,
+    locking: store.locking,
     async create(key, body, options) {
       await before('create', key);
       return store.create(key, body, options);

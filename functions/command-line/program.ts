@@ -6,6 +6,7 @@ import { addCopy } from './commands/copy.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEscrow } from './commands/escrow.ts';
+import { addExtendLocks } from './commands/extend-locks.ts';
 import { addHold } from './commands/hold.ts';
 import { addInit } from './commands/init.ts';
 import { addJournal } from './commands/journal.ts';
@@ -69,6 +70,7 @@ function createProgram(run: Runner, { streams }: Surroundings): Command {
     addHold,
     addRelease,
     addSweep,
+    addExtendLocks,
     addCompact,
     addDoctor,
     addJournal,

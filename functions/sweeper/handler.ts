@@ -51,8 +51,9 @@ function report(sweep: SweepReport, compaction: MoveReport | undefined): void {
   const tallies = Object.values(sweep.removed);
   const removed = tallies.reduce((sum, { objects }) => sum + objects, 0);
   const bytes = tallies.reduce((sum, tally) => sum + tally.bytes, 0);
-  const { dryRun, points, waiting, problems } = sweep;
+  const { dryRun, points, waiting, locked, locks, problems } = sweep;
   logger.info('Vault swept', { dryRun, points: points.length, removed, bytes, waiting: waiting.objects });
+  if (locks !== undefined) logger.info('Locks extended', { locked: locked.objects, ...locks });
   if (compaction !== undefined) logger.info('Packs moved', { ...compaction.moved });
   for (const problem of [...problems, ...(compaction?.problems ?? [])])
     logger.warn('Object cannot be read', { problem });

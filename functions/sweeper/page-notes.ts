@@ -3,7 +3,7 @@ import type { VaultReader } from '#vault/records.ts';
 import { sweepNoteKey } from '#vault/store/object-names.ts';
 import type { Name } from './name-table.ts';
 import { decodeNotePart, type NoteDraft, type NotePart, newNoteDraft } from './page-note-part.ts';
-import { decodeOr, isWaitingNote, readNote } from './sweep-notes.ts';
+import { decodeOr, isLockedNote, isWaitingNote, LOCKED_PART, readNote } from './sweep-notes.ts';
 
 /**
  * What pages need, noted by the sweep that read them, so that the next one need not read them again: it then costs what has changed and
@@ -32,7 +32,7 @@ const FULL_PART = 16 * 1024 * 1024;
 /** Notes that are small or mostly dead are written together when there are so many. */
 const MOST_POOR_PARTS = 16;
 const FIRST_PART = 1;
-const LAST_PART = 9999;
+const LAST_PART = LOCKED_PART - 1;
 
 /** `notes` are the keys that lie there; new ones are written for the journal's entry `position`. */
 export function openPageNotes(vault: VaultReader, notes: readonly string[], position: number): PageNotes {
@@ -57,7 +57,7 @@ export function openPageNotes(vault: VaultReader, notes: readonly string[], posi
     add,
     async *read() {
       poor.clear();
-      for (const key of notes.filter((note) => !isWaitingNote(note))) {
+      for (const key of notes.filter((note) => !isWaitingNote(note) && !isLockedNote(note))) {
         const part = (await readPart(vault, key)) ?? EMPTY;
         const used = new Uint8Array(part.pages.length);
         yield { part, used };

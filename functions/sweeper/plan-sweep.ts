@@ -4,6 +4,7 @@ import { type ExpiringPoints, expiringPoints } from './expiring-points.ts';
 import { type ByKind, type DeadObjects, findDead } from './inventory.ts';
 import { findLeftovers, type Leftovers, ofEndedRuns } from './leftovers.ts';
 import { type Liveness, newLiveness } from './liveness.ts';
+import { type LockedObjects, readLocked } from './locked-objects.ts';
 import { openPageNotes, type PageNotes } from './page-notes.ts';
 import { listNotes, readWaiting } from './sweep-notes.ts';
 import { type SortedOrphans, sortOrphans } from './waiting-orphans.ts';
@@ -20,6 +21,8 @@ export interface SweepPlan extends ExpiringPoints {
   /** Keys of the notes of earlier sweeps. */
   readonly notes: readonly string[];
   readonly pageNotes: PageNotes;
+  /** Condemned objects that were kept by their locks when they were to be removed. */
+  readonly locked: readonly LockedObjects[];
 }
 
 export interface PlanRequest {
@@ -40,12 +43,13 @@ export async function planSweep(vault: Vault, request: PlanRequest): Promise<Swe
   const dead = await findDead(vault.store, before, liveness);
   const listed = await findLeftovers(vault.store, before);
   const noted = await readWaiting(vault, notes);
+  const locked = await readLocked(vault, notes);
   // Read after the listings: every run that has made or named what they show is in it, if it is still open.
   const state = await vault.journal.refresh();
   const expiring = expiringPoints(state, now, graceHours);
   return {
     ...expiring,
-    ...{ state, liveness, dead, notes, pageNotes },
+    ...{ state, liveness, dead, notes, pageNotes, locked },
     sorted: sortOrphans(withoutDue(dead.orphans, expiring.due), noted, state),
     leftovers: ofEndedRuns(listed, state),
     pointSizes: new Map(dead.orphans.points.map(({ name, size }) => [name, size])),

@@ -26,6 +26,8 @@ const MOST_NOTED = 500_000;
 const MOST_GROUPS = 10_000;
 const MOST_RUNS = 100_000;
 const WAITING_PART = 0;
+/** Of locked objects (`locked-objects.ts`). */
+export const LOCKED_PART = 9999;
 
 /** What the newest note that opens says; nothing where there is none. */
 export async function readWaiting(reader: VaultReader, notes: readonly string[]): Promise<readonly WaitingObjects[]> {
@@ -37,9 +39,13 @@ export async function readWaiting(reader: VaultReader, notes: readonly string[])
   return [];
 }
 
-/** Whether a note tells of waiting orphans; all others tell of pages. */
+/** Whether a note tells of waiting orphans. Those that do not, and do not tell of locked objects, tell of pages. */
 export function isWaitingNote(key: string): boolean {
   return key.endsWith('/0000');
+}
+
+export function isLockedNote(key: string): boolean {
+  return key.endsWith(`/${LOCKED_PART}`);
 }
 
 /** Keys of all notes, ascending. Throws `store-failed`. */
@@ -94,7 +100,7 @@ function bounded(waiting: readonly WaitingObjects[]): readonly WaitingObjects[] 
 }
 
 function encoded(group: WaitingObjects) {
-  return { ...group, names: Buffer.from(group.names.join(''), 'hex').toString('base64') };
+  return { ...group, names: packNames(group.names) };
 }
 
 function decodeWaiting(body: Buffer, origin: string): readonly WaitingObjects[] {
@@ -102,7 +108,7 @@ function decodeWaiting(body: Buffer, origin: string): readonly WaitingObjects[] 
     kind: field('kind', oneOf('points', 'manifests', 'pages', 'moves', 'packs')),
     stage: field('stage', oneOf('seen', 'unlinked')),
     runs: field('runs', listOf(runId, MOST_RUNS)),
-    names: unpacked(field('names', text(Number.POSITIVE_INFINITY))),
+    names: unpackNames(field('names', text(Number.POSITIVE_INFINITY))),
   });
   return readFields(parseJson(body, origin), origin, (field) =>
     field(
@@ -112,7 +118,12 @@ function decodeWaiting(body: Buffer, origin: string): readonly WaitingObjects[] 
   );
 }
 
-function unpacked(names: string): string[] {
+/** Names as one base64 string of 32 bytes each. */
+export function packNames(names: readonly string[]): string {
+  return Buffer.from(names.join(''), 'hex').toString('base64');
+}
+
+export function unpackNames(names: string): string[] {
   const bytes = Buffer.from(names, 'base64');
   return Array.from({ length: bytes.length >>> 5 }, (_, i) => bytes.toString('hex', i * 32, (i + 1) * 32));
 }

@@ -1,7 +1,9 @@
 import type { CommittedPoint, ExpiredPoint } from '#vault/journal/state.ts';
 import type { PointDelay } from './expiring-points.ts';
+import type { ExtensionReport } from './extend-locks.ts';
 import type { ByKind } from './inventory.ts';
 import type { LivenessProblem } from './liveness.ts';
+import type { LockedObjects } from './locked-objects.ts';
 import type { SweepPlan } from './plan-sweep.ts';
 import type { SortedOrphans } from './waiting-orphans.ts';
 
@@ -35,6 +37,10 @@ export interface SweepReport {
   readonly removed: Readonly<Record<SweptKind, Tally>>;
   /** Objects that no point needs, but that an open run might. */
   readonly waiting: Tally & { readonly runs: readonly string[] };
+  /** Condemned objects that their locks keep: when the first of these ends, and the last. They are removed by a later sweep. */
+  readonly locked: Tally & { readonly from?: string; readonly until?: string };
+  /** Undefined in a vault that is not locked. */
+  readonly locks?: ExtensionReport | undefined;
   /** Packs that were looked at. */
   readonly packs: number;
   /** Records that cannot be read: while there are any, no page, move or pack is condemned. */
@@ -52,10 +58,13 @@ export interface SweepOutcome {
   readonly objects: ByKind;
   readonly samples: number;
   readonly sorted: SortedOrphans;
+  /** What was to be removed and is kept by its locks. */
+  readonly locked: readonly LockedObjects[];
+  readonly locks?: ExtensionReport | undefined;
 }
 
 export function reportOf(plan: SweepPlan, outcome: SweepOutcome, dryRun: boolean, seconds: number): SweepReport {
-  const { delayed, dead, leftovers, liveness, pointSizes } = plan;
+  const { delayed, dead, leftovers, liveness } = plan;
   const { objects, sorted } = outcome;
   const gone = new Set(outcome.points);
   const points = plan.due.filter(({ run }) => gone.has(run));
@@ -64,7 +73,7 @@ export function reportOf(plan: SweepPlan, outcome: SweepOutcome, dryRun: boolean
     points: points.map(sweptPoint),
     delayed: delayed.map(({ point, delay }) => ({ ...sweptPoint(point), expiredAt: point.expiredAt, delay })),
     removed: {
-      points: tally([...objects.points, ...points.map(({ point }) => ({ size: pointSizes.get(point) ?? 0 }))]),
+      points: tally(objects.points),
       manifests: tally(objects.manifests),
       pages: tally(objects.pages),
       moves: tally(objects.moves),
@@ -75,10 +84,20 @@ export function reportOf(plan: SweepPlan, outcome: SweepOutcome, dryRun: boolean
       samples: { objects: outcome.samples, bytes: 0 },
     },
     waiting: { ...tally(sorted.waitingObjects), runs: [...new Set(sorted.waiting.flatMap(({ runs }) => runs))] },
+    locked: lockedTally(outcome.locked),
+    locks: outcome.locks,
     packs: dead.packs,
     problems: liveness.problems,
     seconds,
   };
+}
+
+export function lockedTally(locked: readonly LockedObjects[]): SweepReport['locked'] {
+  const ends = locked.map(({ until }) => until).sort();
+  const [from, until] = [ends[0], ends.at(-1)];
+  const objects = locked.reduce((sum, { names }) => sum + names.length, 0);
+  const bytes = locked.reduce((sum, group) => sum + group.bytes, 0);
+  return { objects, bytes, ...(from === undefined || until === undefined ? {} : { from, until }) };
 }
 
 function sweptPoint({ run, group, takenAt }: CommittedPoint): SweptPoint {

@@ -1,12 +1,15 @@
+import type { KeptObject } from '#vault/store/object-locking.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
-import type { StoredObject } from '#vault/store/object-store.ts';
+import { NOTHING_KEPT, type StoredObject } from '#vault/store/object-store.ts';
 import type { Vault } from '#vault/vault.ts';
 import { GRACE_HOURS } from '#vault/words.ts';
 import { condemn } from './condemn.ts';
+import { type ExtensionReport, extendLocks } from './extend-locks.ts';
 import { type ByKind, KINDS } from './inventory.ts';
+import { groupKept, type LockedObjects, splitLocked, writeLocked } from './locked-objects.ts';
 import { planSweep, type SweepPlan } from './plan-sweep.ts';
 import { removeStraySamples } from './stray-samples.ts';
-import { isWaitingNote, type WaitingObjects, writeWaiting } from './sweep-notes.ts';
+import { isLockedNote, isWaitingNote, type WaitingObjects, writeWaiting } from './sweep-notes.ts';
 import { reportOf, type SweepOutcome, type SweepReport } from './sweep-report.ts';
 import { unlinkPacks } from './unlink-packs.ts';
 import { type SortedOrphans, sortUnlinked } from './waiting-orphans.ts';
@@ -34,6 +37,8 @@ export interface SweepProgress {
  * Whatever runs beside it, and wherever it dies, nothing goes that a restore point needs: a name is condemned in the journal, decided on
  * its newest entry, before its object is removed. What one sweep leaves undone the next one finds.
  *
+ * In a locked vault the store refuses to remove what is locked: that is left to a later sweep, and the locks of all else are extended.
+ *
  * Where a page or manifest cannot be read, what it needs is not known: then of these only records of points and manifests go, and
  * `problems` says why. Throws `store-failed`, what the journal throws, and the signal's reason.
  */
@@ -41,31 +46,60 @@ export async function sweepVault(vault: Vault, request: SweepRequest): Promise<S
   const began = performance.now();
   const { now, graceHours = GRACE_HOURS, dryRun = false, signal } = request;
   const plan = await planSweep(vault, { now, graceHours, mayNote: !dryRun, signal });
-  const outcome = dryRun ? foreseen(plan) : await perform(vault, plan, request);
+  const outcome = dryRun ? await foreseen(vault, plan, request) : await perform(vault, plan, request);
   return reportOf(plan, outcome, dryRun, (performance.now() - began) / 1000);
 }
 
 /** What would become of it if nothing came between. */
-function foreseen({ due, dead, sorted, state }: SweepPlan): SweepOutcome {
+async function foreseen(vault: Vault, plan: SweepPlan, request: SweepRequest): Promise<SweepOutcome> {
+  const { due, sorted, state, locked } = plan;
   const unlinked = sortUnlinked(sorted, state);
-  const objects = byKind((kind) => [...dead.condemned[kind], ...unlinked.free[kind]]);
-  return { points: due.map(({ run }) => run), objects, samples: 0, sorted: unlinked };
+  const runs = due.map(({ run }) => run);
+  const queue = splitLocked(deadObjects(plan, unlinked.free, runs), locked, request.now);
+  const kept = (await vault.store.locking?.kept(storedObjects(queue.free).map(({ key }) => key))) ?? NOTHING_KEPT;
+  const { removed, locked: more } = groupKept(vault, queue.free, kept);
+  const locks = await extend(vault, request);
+  return { points: runs, objects: removed, samples: 0, sorted: unlinked, locked: [...queue.locked, ...more], locks };
 }
 
 async function perform(vault: Vault, plan: SweepPlan, request: SweepRequest): Promise<SweepOutcome> {
-  const { dead, due, liveness } = plan;
+  const { due, liveness } = plan;
   const unlinked = await unlink(vault, plan.sorted);
   request.signal?.throwIfAborted();
   const condemned = await condemn(vault, { due, objects: unlinked.sorted.free }, liveness, request.now);
   await note(vault, plan, unlinked.sorted.waiting);
-  const objects = byKind((kind) => [...dead.condemned[kind], ...condemned.objects[kind]]);
-  await removeAll(
-    vault,
-    [...pointRecords(plan, condemned.points), ...storedObjects(objects), ...leftBehind(plan)],
-    request,
-  );
+  const queue = splitLocked(deadObjects(plan, condemned.objects, condemned.points), plan.locked, request.now);
+  const kept = await removeAll(vault, [...storedObjects(queue.free), ...leftBehind(plan)], request);
+  const { removed, locked: more } = groupKept(vault, queue.free, kept);
+  const locked = [...queue.locked, ...more];
+  if (vault.description.lock !== undefined) await noteLocked(vault, plan, locked);
   const strays = request.allSamples === true ? await removeStraySamples(vault, liveness) : 0;
-  return { points: condemned.points, objects, samples: unlinked.samples + strays, sorted: unlinked.sorted };
+  const locks = await extend(vault, request);
+  const samples = unlinked.samples + strays;
+  return { points: condemned.points, objects: removed, samples, sorted: unlinked.sorted, locked, locks };
+}
+
+/** What was condemned before, what is now, and the records of points that go. */
+function deadObjects({ dead, due, pointSizes }: SweepPlan, objects: ByKind, condemned: readonly string[]): ByKind {
+  const gone = new Set(condemned);
+  const records = due
+    .filter(({ run }) => gone.has(run))
+    .map(({ point }) => ({ name: point, size: pointSizes.get(point) ?? 0 }));
+  return byKind((kind) => [...dead.condemned[kind], ...objects[kind], ...(kind === 'points' ? records : [])]);
+}
+
+/** What is condemned by now is left to its lock; all else stays locked. Of a replica nobody extends them. */
+async function extend(vault: Vault, { dryRun = false, signal }: SweepRequest): Promise<ExtensionReport | undefined> {
+  if (vault.description.lock === undefined || vault.store.locking === undefined) return undefined;
+  return extendLocks(vault, { dryRun, signal });
+}
+
+/** Notes what need not be asked for again before its lock ends, in place of what was noted before. */
+async function noteLocked(vault: Vault, { notes }: SweepPlan, locked: readonly LockedObjects[]): Promise<void> {
+  const position = vault.journal.state().position;
+  const written = locked.length === 0 ? undefined : await writeLocked(vault, position, locked);
+  const old = notes.filter((key) => isLockedNote(key) && key !== written);
+  if (old.length > 0) await vault.store.remove(old);
 }
 
 /** Takes their samples from packs that are about to go, so that runs which start from now on cannot come upon them. */
@@ -84,12 +118,6 @@ async function note(vault: Vault, { notes, pageNotes }: SweepPlan, waiting: read
   if (old.length > 0) await vault.store.remove(old);
 }
 
-function pointRecords({ due, pointSizes }: SweepPlan, condemned: readonly string[]): StoredObject[] {
-  const gone = new Set(condemned);
-  const names = due.filter(({ run }) => gone.has(run)).map(({ point }) => point);
-  return names.map((name) => ({ key: contentKey(Folder.points, name), size: pointSizes.get(name) ?? 0 }));
-}
-
 function storedObjects(objects: ByKind): StoredObject[] {
   return KINDS.flatMap((kind) =>
     objects[kind].map(({ name, size }) => ({ key: contentKey(Folder[kind], name), size })),
@@ -102,17 +130,24 @@ function leftBehind({ leftovers: { staging, receipts, states } }: SweepPlan): re
 
 const KEYS_PER_REMOVAL = 1000;
 
-async function removeAll({ store }: Vault, objects: readonly StoredObject[], request: SweepRequest): Promise<void> {
+/** Resolves to what is kept by its lock. */
+async function removeAll(
+  { store }: Vault,
+  objects: readonly StoredObject[],
+  request: SweepRequest,
+): Promise<readonly KeptObject[]> {
+  const kept: KeptObject[] = [];
   const totalBytes = sizeOf(objects);
   let removedBytes = 0;
   request.onProgress?.({ removedBytes, totalBytes });
   for (let at = 0; at < objects.length; at += KEYS_PER_REMOVAL) {
     request.signal?.throwIfAborted();
     const batch = objects.slice(at, at + KEYS_PER_REMOVAL);
-    await store.remove(batch.map(({ key }) => key));
+    kept.push(...(await store.remove(batch.map(({ key }) => key))));
     removedBytes += sizeOf(batch);
     request.onProgress?.({ removedBytes, totalBytes });
   }
+  return kept;
 }
 
 function sizeOf(objects: readonly StoredObject[]): number {

@@ -20,7 +20,7 @@ import type { KeyProvider } from './keys/key-provider.ts';
 import type { NewRecipient } from './keys/recipients.ts';
 import { contentName, VAULT_JSON } from './store/object-names.ts';
 import type { ObjectStore } from './store/object-store.ts';
-import { PAGE_SPAN, SEGMENT_SIZE } from './words.ts';
+import { PAGE_SPAN, SEGMENT_SIZE, type VaultLock } from './words.ts';
 
 /** An opened vault: everything that functions and commands work on. */
 export interface Vault {
@@ -44,25 +44,30 @@ export interface NewVault {
   readonly now: Date;
   /** Path of the journal file: the journal is kept in that database. Undefined: in the store itself. */
   readonly journalFile?: string | undefined;
+  /** What lasts is written locked, in a store that can do so. Undefined: it is not. */
+  readonly lock?: VaultLock | undefined;
 }
 
 /**
  * Makes a vault in an empty store: a fresh root key sealed to the recipients, `vault.json`, and the journal's first entry.
- * Throws `object-exists` when there is a vault already, `bad-input` without recipients, `store-failed`, what a journal file throws.
+ * Throws `object-exists` when there is a vault already, `bad-input` without recipients, and for a lock in a store that has none,
+ * `store-failed`, what a journal file throws.
  */
 export async function createVault(store: ObjectStore, options: NewVault): Promise<Vault> {
-  const { recipients, noEscrow, now, journalFile } = options;
+  const { recipients, noEscrow, now, journalFile, lock } = options;
   if (recipients.length === 0) throw new EkkoError('bad-input', 'A vault needs at least one recipient of its key.');
+  beginLocking(store, lock);
   const id = randomBytes(16).toString('hex');
   const rootKey = randomBytes(ROOT_KEY_SIZE);
   const keys = deriveEpochKeys(rootKey, id, 1);
   const at = now.toISOString();
   const dated = recipients.map((recipient) => ({ ...recipient, since: at }));
   const epoch = await sealEpoch({ keys, rootKey, recipients: dated, earlier: [] });
-  const description = describe(id, epoch, journalFile === undefined ? 'objects' : 'sql');
+  const description = describe(id, epoch, journalFile === undefined ? 'objects' : 'sql', lock);
   const bytes = encodeDescription(keys, description);
-  // A store that tried again after a lost answer meets what it wrote itself.
-  if ((await store.create(VAULT_JSON, [bytes])) === 'exists' && !(await store.get(VAULT_JSON)).equals(bytes)) {
+  const answer = await store.create(VAULT_JSON, [bytes]);
+  // A store that tried again after a lost answer meets what it wrote itself. One that locks may tell two writers that they were first.
+  if ((answer === 'exists' || lock !== undefined) && !(await store.get(VAULT_JSON)).equals(bytes)) {
     throw new EkkoError('object-exists', `${store.url} holds a vault already. Use it, or choose another place.`);
   }
   const log = await openJournal(description, store, journalFile);
@@ -90,7 +95,10 @@ export async function openVault(store: ObjectStore, provider: KeyProvider, journ
   return vault;
 }
 
-/** What `vault.json` says, not yet authenticated. Throws `object-missing`, `bad-format`. */
+/**
+ * What `vault.json` says, not yet authenticated. If it says that the vault is locked, the store does so from now on, where it can: a replica
+ * may lie in one that cannot. Throws `object-missing`, `bad-format`.
+ */
 export async function readDescription(store: ObjectStore) {
   const bytes = await store.get(VAULT_JSON, { start: 0, end: 65_537 }).catch((cause: unknown) => {
     if (codeOf(cause) !== 'object-missing') throw cause;
@@ -100,11 +108,27 @@ export async function readDescription(store: ObjectStore) {
       { cause },
     );
   });
-  return { bytes, ...decodeDescription(bytes, `${store.url}/${VAULT_JSON}`) };
+  const read = decodeDescription(bytes, `${store.url}/${VAULT_JSON}`);
+  if (read.description.lock !== undefined) store.locking?.begin(read.description.lock);
+  return { bytes, ...read };
 }
 
-function describe(vault: string, epoch: VaultDescription['epoch'], journal: JournalKind): VaultDescription {
-  return { format: 1, vault, segmentSize: SEGMENT_SIZE, pageSpan: PAGE_SPAN, suite: SUITE, journal, epoch };
+function describe(
+  vault: string,
+  epoch: VaultDescription['epoch'],
+  journal: JournalKind,
+  lock: VaultLock | undefined,
+): VaultDescription {
+  const sizes = { segmentSize: SEGMENT_SIZE, pageSpan: PAGE_SPAN };
+  return { format: 1, vault, ...sizes, suite: SUITE, journal, ...(lock === undefined ? {} : { lock }), epoch };
+}
+
+/** From now on the store locks what lasts. Throws `bad-input` where it cannot. */
+export function beginLocking({ url, locking }: ObjectStore, lock: VaultLock | undefined): void {
+  if (lock === undefined) return;
+  if (locking === undefined)
+    throw new EkkoError('bad-input', `${url} is no store that locks objects. Lock a vault in a bucket of S3 only.`);
+  locking.begin(lock);
 }
 
 async function assemble(parts: Pick<Vault, 'store' | 'log' | 'description' | 'keyring'>): Promise<Vault> {

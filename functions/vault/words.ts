@@ -27,3 +27,23 @@ export interface SegmentRun {
 
 /** How long an expired restore point can be brought back, unless somebody says otherwise: 7 days. Policy only; safety knows no clock. */
 export const GRACE_HOURS = 168;
+
+/**
+ * How what lasts in a vault is locked by its store (S3 Object Lock): each object for `days` (perhaps a fraction) from its making, and again
+ * for as long as it is needed. `governance`: who has the right to bypass it can lift it. `compliance`: nobody can, whoever asks.
+ */
+export interface VaultLock {
+  readonly mode: LockMode;
+  readonly days: number;
+}
+export type LockMode = (typeof LOCK_MODES)[number];
+export const LOCK_MODES = ['governance', 'compliance'] as const;
+/** A compliance lock cannot be taken back: longer ones are taken for a mistake. */
+export const MOST_LOCK_DAYS = 3650;
+
+const DAY_MS = 86_400_000;
+
+/** How long an object is locked when it is made. */
+export function lockMs({ days }: VaultLock): number {
+  return days * DAY_MS;
+}

@@ -34,8 +34,10 @@ async function repairOne(
   const bytes = await soundCopy(replica, key);
   if (bytes === undefined) return 'left';
   if (dryRun) return 'repairable';
-  await store.remove([key]);
-  await store.create(key, [bytes]);
+  const kept = await store.remove([key]);
+  // What is locked and rotten stays, below what is sound.
+  if (kept.length > 0) await store.locking?.cover(key, bytes);
+  else await store.create(key, [bytes]);
   return 'repaired';
 }
 

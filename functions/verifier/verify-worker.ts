@@ -1,17 +1,16 @@
 import { workerData } from 'node:worker_threads';
 import { serveJobs } from '#vault/restore/job-threads.ts';
-import { openReader, type ReaderSettings } from '#vault/restore/open-reader.ts';
-import { openStore } from '#vault/store/open-store.ts';
+import { openLockedStore, openReader, type ReaderSettings } from '#vault/restore/open-reader.ts';
 import { checkObject, type ObjectCheck } from './check-object.ts';
 
 /** Entry of a worker thread: `workerData` are `ReaderSettings`, without keys where none were given; each job is an `ObjectCheck`. */
 const settings = workerData as ReaderSettings;
-const opened = settings.epochs.length === 0 ? openKeyless(settings.url) : openReader(settings);
+const opened = settings.epochs.length === 0 ? openKeyless(settings) : openReader(settings);
 serveJobs(async (check: ObjectCheck) => {
   const { store, keyring } = await opened;
   return checkObject(store, keyring, check);
 });
 
-async function openKeyless(url: string) {
-  return { store: await openStore(url), keyring: undefined };
+async function openKeyless({ url, lock }: ReaderSettings) {
+  return { store: await openLockedStore(url, lock), keyring: undefined };
 }

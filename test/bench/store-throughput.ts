@@ -25,7 +25,7 @@ export async function compareWays<Name extends string>(
   lab: Lab,
   ways: Readonly<Record<Name, Way>>,
   objects: () => readonly BenchObject[],
-  remove: (keys: readonly string[]) => Promise<void>,
+  remove: (keys: readonly string[]) => Promise<unknown>,
 ): Promise<Record<Name, Throughput>> {
   const names = Object.keys(ways) as Name[];
   const times = new Map(names.map((name) => [name, { put: [] as number[], get: [] as number[] }]));

@@ -124,13 +124,13 @@ export interface CephBucket {
   readonly client: S3Client;
 }
 
-/** A new bucket; with `versioned`, one that keeps all versions of its objects. */
-export async function newBucket(ceph: CephSettings, { versioned = false } = {}): Promise<CephBucket> {
+/** A new bucket; with `versioned`, one that keeps all versions of its objects; with `locking`, one with Object Lock. */
+export async function newBucket(ceph: CephSettings, { versioned = false, locking = false } = {}): Promise<CephBucket> {
   const { endpoint, accessKey: accessKeyId, secretKey: secretAccessKey } = ceph;
   const name = `ekko-${randomBytes(6).toString('hex')}`;
   const credentials = { accessKeyId, secretAccessKey };
   const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials });
-  await client.send(new CreateBucketCommand({ Bucket: name }));
+  await client.send(new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: locking }));
   const status = { Bucket: name, VersioningConfiguration: { Status: 'Enabled' } } as const;
   if (versioned) await client.send(new PutBucketVersioningCommand(status));
   const environment = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };

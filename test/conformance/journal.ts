@@ -6,7 +6,7 @@ export interface JournalUnderTest {
   /** Handles onto one empty journal; each call gives another, as another process would have it. */
   open(): Journal | Promise<Journal>;
   /** Takes an entry away, as damage does. */
-  lose(position: number): Promise<void>;
+  lose(position: number): Promise<unknown>;
   close?(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import type { Journal } from '#vault/journal/journal.ts';
 import { clipRange } from '#vault/store/byte-range.ts';
 import { checkKey, checkPrefix } from '#vault/store/check-key.ts';
 import { Folder, journalKey } from '#vault/store/object-names.ts';
-import type { ByteRange, ObjectStore, StoredObject } from '#vault/store/object-store.ts';
+import { type ByteRange, NOTHING_KEPT, type ObjectStore, type StoredObject } from '#vault/store/object-store.ts';
 import type { Content, Version } from './versions.ts';
 
 /**
@@ -77,6 +77,7 @@ export function openSteppingStore(ask: Ask, contentOf: (bytes: Buffer) => Conten
     },
     async remove(keys) {
       for (const key of keys.map(checkKey)) await told({ verb: 'remove', key });
+      return NOTHING_KEPT;
     },
   };
 }

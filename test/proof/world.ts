@@ -10,7 +10,7 @@ import { ticketFor } from '#vault/runs.ts';
 import { openPart, openSummary } from '#vault/staging/open-part.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { Folder, journalKey, newRunId, placeOf } from '#vault/store/object-names.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
+import { NOTHING_KEPT, type ObjectStore } from '#vault/store/object-store.ts';
 import { createVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { commitRun } from '../../functions/point-committer/commit-run.ts';
@@ -142,6 +142,7 @@ export async function newWorld(): Promise<World> {
       const remove = async (keys: readonly string[]) => {
         if (!keys.every((key) => key.startsWith(Folder.samples)))
           throw new EkkoError('store-failed', 'The sweep died.');
+        return NOTHING_KEPT;
       };
       await sweepVault({ ...vault, store: { ...store, remove } }, { now: NOW, graceHours: 0 }).catch(() => undefined);
     },

@@ -1,5 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import { openStore } from '#vault/store/open-store.ts';
+import { readDescription } from '#vault/vault.ts';
 import { type MirrorReport, mirrorVault } from '../../replicator/mirror-vault.ts';
 import { watchSignals } from '../interruption.ts';
 import { openCommandVault, openStoredVault } from '../open-command-vault.ts';
@@ -36,6 +37,7 @@ export async function copyVault(
   try {
     if (options.asIs) {
       const [source, target] = [await openStore(from), await openStore(to)];
+      await readDescription(source);
       const onProgress = ({ bytes }: { readonly bytes: number }) => progress.update(bytes, bytes);
       return { kind: 'replica', ...(await mirrorVault({ source, target, signal, onProgress })) };
     }

@@ -3,8 +3,10 @@ import type { JournalKind, VaultDescription } from '#vault/format/vault-descript
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { readDescription, type Vault } from '#vault/vault.ts';
+import type { VaultLock } from '#vault/words.ts';
 import { openWholeVault } from '../open-command-vault.ts';
 import type { GivenKey } from '../run-command.ts';
+import { examineLocks } from './examine-locks.ts';
 import {
   escrowFinding,
   holdFindings,
@@ -15,6 +17,7 @@ import {
 } from './examine-vault.ts';
 import { type Finding, findingOf } from './finding.ts';
 import { freeSpace } from './free-space.ts';
+import { probeLock } from './probe-lock.ts';
 import { probeStore } from './probe-store.ts';
 import { findTools } from './tools.ts';
 
@@ -24,6 +27,7 @@ export async function examine(url: string, context: GivenKey): Promise<Finding[]
   const found = await descriptionIn(store);
   const place = found.journal ?? (context.journalFile === undefined ? 'objects' : 'sql');
   return [
+    ...(found.lock === undefined ? [] : [await probeLock(store, found.lock.mode)]),
     ...(await probeStore(store, place)),
     ...(place === 'sql' ? await examineSqlJournal(context) : []),
     ...(await freeSpace(store)),
@@ -39,10 +43,12 @@ const NO_VAULT: Finding = {
   advice: 'Make one with `ekko init`.',
 };
 
-async function descriptionIn(store: ObjectStore): Promise<{ isVault: boolean; journal?: JournalKind }> {
+async function descriptionIn(
+  store: ObjectStore,
+): Promise<{ isVault: boolean; journal?: JournalKind; lock?: VaultLock | undefined }> {
   try {
     const { description } = await readDescription(store);
-    return { isVault: true, journal: description.journal };
+    return { isVault: true, journal: description.journal, lock: description.lock };
   } catch (error) {
     return { isVault: codeOf(error) !== 'object-missing' };
   }
@@ -77,6 +83,7 @@ async function examineVault(store: ObjectStore, context: GivenKey): Promise<Find
     ...[description, key, journalFinding(state), keysFinding(state), escrowFinding(state)],
     ...runFindings(state),
     ...holdFindings(state),
+    ...(await examineLocks(vault)),
     await findingOf('left-overs', () => leftOverFinding(store, state)),
   ];
 }
@@ -88,10 +95,11 @@ const NO_KEY: Finding = {
   advice: 'Name the key file by --key-file or EKKO_KEY_FILE.',
 };
 
-function describe({ vault, format, journal }: VaultDescription) {
+function describe({ vault, format, journal, lock }: VaultDescription) {
+  const locked = lock === undefined ? '' : `, locked for ${lock.days} days (${lock.mode})`;
   return {
     verdict: 'ok',
-    found: `vault ${vault.slice(0, 8)}…, format ${format}, journal in ${PLACES[journal]}`,
+    found: `vault ${vault.slice(0, 8)}…, format ${format}, journal in ${PLACES[journal]}${locked}`,
   } as const;
 }
 

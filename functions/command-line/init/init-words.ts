@@ -1,3 +1,4 @@
+import type { VaultLock } from '#vault/words.ts';
 import { escrowPaper } from '../escrow/escrow-paper.ts';
 import { formatFields } from '../text/table.ts';
 import { recipientText, type VaultPlan } from './new-vault.ts';
@@ -17,7 +18,7 @@ function newKeyFile({ keyFile }: VaultPlan): string[] {
 
 /** What was made. `url` as the store calls it. */
 export function describeVault(plan: VaultPlan, url: string): string[] {
-  const { keyFile, escrow, second } = plan;
+  const { keyFile, escrow, second, lock } = plan;
   const escrowText =
     second !== undefined ? `not needed: a second key (${second}) opens it` : noEscrow(escrow !== undefined);
   return [
@@ -30,8 +31,16 @@ export function describeVault(plan: VaultPlan, url: string): string[] {
         'journal',
         plan.journalFile && `in the database that ${plan.journalFile} names; keep naming it by --journal-file`,
       ],
+      ['lock', lock && lockWords(lock)],
     ]),
   ];
+}
+
+function lockWords({ mode, days }: VaultLock): string {
+  const held = `${mode}, ${days} days from when it was last needed`;
+  return mode === 'governance'
+    ? `${held}: only who may bypass it can remove anything earlier`
+    : `${held}: NOBODY can remove anything earlier, or shorten that; it is paid for so long`;
 }
 
 function noEscrow(hasCode: boolean): string {

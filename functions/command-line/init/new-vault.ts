@@ -9,7 +9,9 @@ import { createKeyFile, readKeyFile } from '#vault/keys/key-file.ts';
 import type { NewRecipient } from '#vault/keys/recipients.ts';
 import { VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import { createVault, type Vault } from '#vault/vault.ts';
+import { beginLocking, createVault, type Vault } from '#vault/vault.ts';
+import type { VaultLock } from '#vault/words.ts';
+import { probeLock } from '../doctor/probe-lock.ts';
 import { probeStore } from '../doctor/probe-store.ts';
 import { recordConfirmation } from '../escrow/confirm-escrow.ts';
 
@@ -24,6 +26,8 @@ export interface VaultPlan {
   readonly noEscrow: boolean;
   /** Path of the journal file; undefined: the journal lies in the store itself. */
   readonly journalFile: string | undefined;
+  /** Undefined: nothing is locked. */
+  readonly lock: VaultLock | undefined;
 }
 
 export interface PlanRequest {
@@ -32,6 +36,7 @@ export interface PlanRequest {
   readonly recipients: readonly string[];
   readonly noEscrow: boolean;
   readonly journalFile?: string | undefined;
+  readonly lock?: VaultLock | undefined;
 }
 
 /**
@@ -42,8 +47,9 @@ export interface PlanRequest {
 export async function planVault(store: ObjectStore, request: PlanRequest): Promise<VaultPlan> {
   const others = request.recipients.map(parseRecipient);
   const path = keyFilePath(store, request.keyFile);
+  beginLocking(store, request.lock);
   await refuseExisting(store);
-  await refuseUnfit(store, request.journalFile);
+  await refuseUnfit(store, request);
   const keyFile = await openKeyFile(path);
   const own = keyFile.identity.publicKey;
   const second = others.find((publicKey) => !publicKey.equals(own));
@@ -58,13 +64,14 @@ export async function planVault(store: ObjectStore, request: PlanRequest): Promi
     second: second && fingerprintOf(second),
     noEscrow: request.noEscrow && second === undefined,
     journalFile: request.journalFile,
+    lock: request.lock,
   };
 }
 
 /** Makes the vault that was planned. Throws what `createVault` throws. */
 export async function makeVault(store: ObjectStore, plan: VaultPlan): Promise<Vault> {
-  const { recipients, noEscrow, journalFile } = plan;
-  const vault = await createVault(store, { recipients, noEscrow, journalFile, now: new Date() });
+  const { recipients, noEscrow, journalFile, lock } = plan;
+  const vault = await createVault(store, { recipients, noEscrow, journalFile, lock, now: new Date() });
   if (plan.second !== undefined) await recordConfirmation(vault, plan.second);
   return vault;
 }
@@ -109,8 +116,9 @@ async function refuseExisting(store: ObjectStore): Promise<void> {
   throw new EkkoError('object-exists', `${store.url} holds a vault already. ${advice}`);
 }
 
-async function refuseUnfit(store: ObjectStore, journalFile: string | undefined): Promise<void> {
-  const findings = await probeStore(store, journalFile === undefined ? 'objects' : 'sql');
+async function refuseUnfit(store: ObjectStore, { journalFile, lock }: PlanRequest): Promise<void> {
+  const findings = lock === undefined ? [] : [await probeLock(store, lock.mode)];
+  findings.push(...(await probeStore(store, journalFile === undefined ? 'objects' : 'sql')));
   if (journalFile !== undefined) {
     // Before anything is made: a file that cannot be used is told as what it is.
     await readJournalFile(journalFile);

@@ -1,9 +1,10 @@
 import type { LivenessProblem } from '../../sweeper/liveness.ts';
 import { SWEPT_KINDS, type SweepReport, type SweptKind } from '../../sweeper/sweep-report.ts';
+import { describeExtension } from '../locks/extend-locks.ts';
 import { plainText } from '../text/plain-text.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
-import { formatDuration } from '../text/times.ts';
+import { formatDuration, formatTime } from '../text/times.ts';
 import type { SweepCommandReport } from './sweep.ts';
 
 /** What went, what waits and why, and what stands in the way. */
@@ -16,6 +17,8 @@ export function describeSweep(report: SweepCommandReport): string[] {
     ...points.map(({ run, group, takenAt }) => `  ${run}  ${plainText(group)}, taken ${takenAt}`),
     ...delayLines(report),
     ...waitingLines(report),
+    ...lockedLines(report),
+    ...(report.locks === undefined ? [] : describeExtension(report.locks)),
     ...abandonedLines(report),
     ...problemLines(problems, NOT_SWEPT),
     requestLine(report),
@@ -70,6 +73,14 @@ function waitingLines({ waiting }: SweepReport): string[] {
   if (waiting.objects === 0) return [];
   const what = `${formatCount(waiting.objects, 'object')} (${formatSize(waiting.bytes)})`;
   return [`${what} may be needed by ${formatCount(waiting.runs.length, 'open run')}, and wait until they have ended.`];
+}
+
+export function lockedLines({ locked: { objects, bytes, from, until } }: Pick<SweepReport, 'locked'>): string[] {
+  if (objects === 0 || from === undefined || until === undefined) return [];
+  const what = `${formatCount(objects, 'object')} (${formatSize(bytes)})`;
+  const [first, last] = [formatTime(new Date(from)), formatTime(new Date(until))];
+  const ends = first === last ? `until ${first}` : `the first until ${first}, the last until ${last}`;
+  return [`${what} are needed no more, but locked ${ends}: a later sweep removes them.`];
 }
 
 function abandonedLines({ abandoned, dryRun }: SweepCommandReport): string[] {

@@ -1,9 +1,10 @@
 import { EkkoError } from '../errors.ts';
 import type { EpochKeys } from '../keys/epoch-keys.ts';
-import { PAGE_SPAN, SEGMENT_SIZE } from '../words.ts';
+import { PAGE_SPAN, SEGMENT_SIZE, type VaultLock } from '../words.ts';
 import { parseJson } from './bytes.ts';
 import { type KeyEpoch, keyEpoch } from './key-epoch.ts';
 import { isMac, macOf } from './key-mac.ts';
+import { readLock } from './vault-lock.ts';
 
 /** Where the journal lies: in objects of the store, or in a SQL table with a copy in such objects. */
 export type JournalKind = (typeof JOURNAL_KINDS)[number];
@@ -18,6 +19,8 @@ export interface VaultDescription {
   readonly pageSpan: number;
   readonly suite: string;
   readonly journal: JournalKind;
+  /** What lasts is written locked; undefined: it is not. */
+  readonly lock?: VaultLock;
   /** The first one; later ones begin in the journal. */
   readonly epoch: KeyEpoch;
 }
@@ -56,7 +59,8 @@ export function decodeDescription(bytes: Uint8Array, origin: string): { descript
     throw new EkkoError('bad-format', `${origin} is not a complete vault description.`);
   }
   const epoch = keyEpoch(description.epoch, `The key epoch of ${origin}`);
-  if (epoch.number === 1) return { description: { ...description, epoch }, mac };
+  const lock = description.lock === undefined ? {} : { lock: readLock(description.lock, `The lock of ${origin}`) };
+  if (epoch.number === 1) return { description: { ...description, ...lock, epoch }, mac };
   throw new EkkoError('bad-format', `${origin} holds key epoch ${epoch.number}; a vault begins with epoch 1.`);
 }
 
@@ -70,6 +74,8 @@ export function checkDescription(keys: EpochKeys, description: VaultDescription,
 }
 
 /** The field order that the MAC is made over. */
-function inOrder({ format, vault, segmentSize, pageSpan, suite, journal, epoch }: VaultDescription): VaultDescription {
-  return { format, vault, segmentSize, pageSpan, suite, journal, epoch: keyEpoch(epoch, 'The key epoch') };
+function inOrder(description: VaultDescription): VaultDescription {
+  const { format, vault, segmentSize, pageSpan, suite, journal, lock, epoch } = description;
+  const locked = lock === undefined ? {} : { lock: { mode: lock.mode, days: lock.days } };
+  return { format, vault, segmentSize, pageSpan, suite, journal, ...locked, epoch: keyEpoch(epoch, 'The key epoch') };
 }

@@ -212,6 +212,12 @@ const READERS = {
     objects: field('objects', names),
     at: field('at', time),
   }),
+  'locks-extended': (field) => ({
+    type: 'locks-extended',
+    shards: field('shards', listOf(integer(SHARDS - 1), SHARDS)),
+    until: field('until', time),
+    at: field('at', time),
+  }),
 } satisfies { [T in JournalEntry['type']]: (field: FieldReader) => Extract<JournalEntry, { type: T }> };
 
 function isKnown(type: string): type is JournalEntry['type'] {

@@ -21,7 +21,8 @@ export type JournalEntry =
   | PacksMoved
   | Condemned
   | VaultVerified
-  | ObjectsRepaired;
+  | ObjectsRepaired
+  | LocksExtended;
 
 /** The first entry of every journal. */
 export interface VaultCreated {
@@ -232,6 +233,18 @@ export interface VaultVerified {
 export interface ObjectsRepaired {
   readonly type: 'objects-repaired';
   readonly objects: readonly string[];
+  readonly at: string;
+}
+
+/**
+ * All that lasts in these shards, less what was condemned by then, is locked until then at least; what came later is for longer. The shard
+ * of a journal entry is its position modulo 256, of `vault.json` 0, of all else the first byte of its name.
+ */
+export interface LocksExtended {
+  readonly type: 'locks-extended';
+  /** 0-255, ascending. */
+  readonly shards: readonly number[];
+  readonly until: string;
   readonly at: string;
 }
 

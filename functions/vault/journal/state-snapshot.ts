@@ -100,6 +100,7 @@ export function encodeState(keys: EpochKeys, state: VaultState): Buffer {
       condemned: packed([...state.condemned]),
       verified: [...state.verified].map(([shard, when]) => ({ shard, ...when })),
       damaged: packed([...state.damaged]),
+      lockedUntil: state.lockedUntil.size === 0 ? undefined : [...state.lockedUntil].map(lockedShard),
     }),
   );
   if (plain.length <= LARGEST_RECORD) return sealRecord(keys, placeAt(state.position), plain);
@@ -130,6 +131,7 @@ export function decodeState(keyring: Keyring, position: number, bytes: Uint8Arra
     condemnedUnder: field('condemnedUnder', all(readCondemned)),
     verified: new Map(field('verified', all(readVerified))),
     damaged: new Set(field('damaged', packedNames)),
+    lockedUntil: new Map(field('lockedUntil', optional(all(readLockedShard)))),
   }));
   const counted = state.condemnedUnder.reduce((sum, { names }) => sum + names, 0);
   if (counted === state.condemned.size && state.epochs.every(({ epoch }, at) => epoch === at + 1)) return state;
@@ -202,6 +204,14 @@ function readVerified(field: FieldReader): [number, VerifiedShard] {
     field('shard', integer(SHARDS - 1)),
     { at, keyed, position: field('position', integer(Number.MAX_SAFE_INTEGER)) },
   ];
+}
+
+function lockedShard([shard, until]: readonly [number, string]) {
+  return { shard, until };
+}
+
+function readLockedShard(field: FieldReader): [number, string] {
+  return [field('shard', integer(SHARDS - 1)), field('until', time)];
 }
 
 async function storedSnapshot(store: ObjectStore, position: number): Promise<Buffer | undefined> {

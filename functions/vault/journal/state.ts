@@ -4,6 +4,7 @@ import type {
   Condemned,
   HoldPlaced,
   JournalEntry,
+  LocksExtended,
   NamedRecipient,
   PointCommitted,
   RetentionPolicy,
@@ -57,6 +58,8 @@ export interface VaultState {
   readonly verified: ReadonlyMap<number, VerifiedShard>;
   /** Names of objects that a verification found damaged or missing, and nothing has repaired or condemned since. */
   readonly damaged: ReadonlySet<string>;
+  /** By shard (0-255): until when all that lasts in it is locked at least. Nothing of shards whose locks were never extended. */
+  readonly lockedUntil: ReadonlyMap<number, string>;
 }
 
 export type EscrowState = 'missing' | 'waived' | 'confirmed';
@@ -125,6 +128,7 @@ export const EMPTY_STATE: VaultState = {
   condemnedUnder: [],
   verified: new Map(),
   damaged: new Set(),
+  lockedUntil: new Map(),
 };
 
 /** The key epoch in force: the next entry is sealed under it. */
@@ -162,6 +166,7 @@ export function startFold(from: VaultState): Fold {
     condemned: new Set(from.condemned),
     verified: new Map(from.verified),
     damaged: new Set(from.damaged),
+    lockedUntil: new Map(from.lockedUntil),
   };
   return { state: draft, add: (placed) => addTo(draft, placed) };
 }
@@ -191,6 +196,7 @@ interface Draft extends VaultState {
   condemnedUnder: readonly CondemnedNames[];
   readonly verified: Map<number, VerifiedShard>;
   readonly damaged: Set<string>;
+  readonly lockedUntil: Map<number, string>;
 }
 
 function addTo(draft: Draft, { position, digest, entry }: PlacedEntry): void {
@@ -259,6 +265,9 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
       return;
     case 'objects-repaired':
       for (const name of entry.objects) draft.damaged.delete(name);
+      return;
+    case 'locks-extended':
+      extendLocks(draft, entry);
   }
 }
 
@@ -313,6 +322,14 @@ function condemn(draft: Draft, entry: Condemned): void {
 function verify(draft: Draft, { shards, keyed, at, damaged }: VaultVerified, position: number): void {
   for (const shard of shards) draft.verified.set(shard, { at, keyed, position });
   for (const name of damaged) draft.damaged.add(name);
+}
+
+/** No store shortens a lock: what an earlier entry said still holds. */
+function extendLocks(draft: Draft, { shards, until }: LocksExtended): void {
+  for (const shard of shards) {
+    const before = draft.lockedUntil.get(shard);
+    if (before === undefined || Date.parse(before) < Date.parse(until)) draft.lockedUntil.set(shard, until);
+  }
 }
 
 function withoutType<T extends { readonly type: string }>({ type: _, ...rest }: T): Omit<T, 'type'> {

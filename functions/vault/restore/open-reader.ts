@@ -3,7 +3,9 @@ import { type EpochKeys, type Keyring, keyringOf } from '../keys/epoch-keys.ts';
 import { packMovedTable, readMovedTable } from '../moves/moved-table.ts';
 import { knownMoves, openStoredMoves } from '../moves/pack-moves.ts';
 import type { VaultReader } from '../records.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { openStore } from '../store/open-store.ts';
+import type { VaultLock } from '../words.ts';
 
 /**
  * How a worker thread opens the vault. Holds keys: hand it over in memory (`workerData`) only, never by arguments,
@@ -16,6 +18,8 @@ export interface ReaderSettings {
   readonly epochs: readonly ReaderKeys[];
   /** Packs that were moved, as `packMovedTable` makes it. What is moved later the thread finds out by itself. */
   readonly moved?: SharedArrayBuffer;
+  /** How the vault is locked: it is read past what lies over its objects. */
+  readonly lock?: VaultLock | undefined;
 }
 
 /** An epoch's keys less what cannot cross threads: no run tokens. */
@@ -29,13 +33,24 @@ export function readerSettings({
 }: Pick<VaultReader, 'store'> & Partial<VaultReader>): ReaderSettings {
   const epochs = keyring === undefined ? [] : epochsOf(keyring);
   const moved = packMovedTable(knownMoves({ journal }));
-  return { url: store.url, epochs: epochs.map(({ runToken: _, ...keys }) => keys), moved };
+  const lock = store.locking?.rule();
+  return { url: store.url, epochs: epochs.map(({ runToken: _, ...keys }) => keys), moved, lock };
 }
 
 /** Throws `bad-input` (URL, no keys). Nothing is read yet. */
-export async function openReader({ url, epochs, moved }: ReaderSettings): Promise<VaultReader> {
-  const reader = { store: await openStore(url), keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))) };
+export async function openReader({ url, epochs, moved, lock }: ReaderSettings): Promise<VaultReader> {
+  const reader = {
+    store: await openLockedStore(url, lock),
+    keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))),
+  };
   return { ...reader, journal: openStoredMoves(reader, moved && readMovedTable(moved)) };
+}
+
+/** The store of a vault that is locked so, if it is. Throws `bad-input` (URL). */
+export async function openLockedStore(url: string, lock: VaultLock | undefined): Promise<ObjectStore> {
+  const store = await openStore(url);
+  if (lock !== undefined) store.locking?.begin(lock);
+  return store;
 }
 
 /** Every epoch that the keyring opens: they are numbered from 1. */

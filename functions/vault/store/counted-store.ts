@@ -39,6 +39,7 @@ export function openCountedStore(store: ObjectStore): CountedStore {
 
   return {
     url: store.url,
+    locking: store.locking,
     counts,
     requests: (verb, folder) =>
       counts()

@@ -9,7 +9,7 @@ import { checkKey, checkPrefix } from './check-key.ts';
 import { listFiles } from './file-listing.ts';
 import { type Folders, folderOf, openFolders } from './folders.ts';
 import { type Incoming, openIncoming } from './incoming.ts';
-import type { ByteRange, ObjectStore } from './object-store.ts';
+import { type ByteRange, NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 import { storeFailure, systemCodeOf, tolerate } from './system-errors.ts';
 
 /** Somebody may prune the folder, or clean up the temporary file, between two steps of a create; more often than this is no accident. */
@@ -72,6 +72,7 @@ export function openFileStore(directory: string): ObjectStore {
       await Promise.all(touched.map((folder) => limit(() => folders.prune(folder))));
       const failed = results.find((result) => result.status === 'rejected');
       if (failed) throw failed.reason;
+      return NOTHING_KEPT;
     },
   };
 

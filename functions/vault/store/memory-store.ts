@@ -1,7 +1,7 @@
 import { EkkoError } from '../errors.ts';
 import { clipRange } from './byte-range.ts';
 import { checkKey, checkPrefix } from './check-key.ts';
-import type { ObjectStore } from './object-store.ts';
+import { NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 
 /** A store in this process's memory, for tests and models. Bytes are copied on the way in and out. */
 export function openMemoryStore(): ObjectStore {
@@ -35,6 +35,7 @@ export function openMemoryStore(): ObjectStore {
 
     async remove(keys) {
       for (const key of keys.map(checkKey)) objects.delete(key);
+      return NOTHING_KEPT;
     },
   };
 }

@@ -23,6 +23,20 @@ export const Folder = {
 export const CONTENT_NAMED = [Folder.packs, Folder.pages, Folder.manifests, Folder.points, Folder.moves] as const;
 export type ContentFolder = (typeof CONTENT_NAMED)[number];
 
+/** Whether the object is what a vault is made of: never changed, and needed for as long as any point is. All else can be made anew. */
+export function isLasting(key: string): boolean {
+  return key === VAULT_JSON || LASTING.some((folder) => key.startsWith(folder));
+}
+
+/** Whether the first object that had the key is the true one, whatever came later. Of all others that last the name tells. */
+export function isFirstToCount(key: string): boolean {
+  return key === VAULT_JSON || FIRST_TO_COUNT.some((folder) => key.startsWith(folder));
+}
+
+const FIRST_TO_COUNT = [Folder.journal, Folder.keys] as const;
+/** Folders of what lasts, beside `vault.json`. */
+export const LASTING = [...CONTENT_NAMED, ...FIRST_TO_COUNT] as const;
+
 /** `packs/3f/3f…`: two digits of fan-out keep every folder of a file system small. */
 export function contentKey(folder: ContentFolder, name: string): string {
   return `${folder}${checkName(name).slice(0, 2)}/${name}`;

@@ -1,3 +1,5 @@
+import type { KeptObject, ObjectLocking } from './object-locking.ts';
+
 /**
  * Where a vault's objects lie. Objects are bounded (at most ~70 MiB), written whole and never changed.
  *
@@ -19,9 +21,17 @@ export interface ObjectStore {
   get(key: string, range?: ByteRange): Promise<Buffer>;
   /** Keys that begin with `prefix` (a whole folder, ends in `/`; empty for all), ascending bytewise, from after `after`. Missing folder: nothing. */
   list(prefix: string, options?: ListOptions): AsyncIterable<StoredObject>;
-  /** Removes objects; a missing one is no error. After a crash of the store's host they may be there again. Throws `store-failed`. */
-  remove(keys: readonly string[]): Promise<void>;
+  /**
+   * Removes objects; a missing one is no error. After a crash of the store's host they may be there again. Resolves to those that a lock
+   * keeps there: none, in a store that locks nothing. Throws `store-failed`.
+   */
+  remove(keys: readonly string[]): Promise<readonly KeptObject[]>;
+  /** Only of a store that can lock objects. Whether it does is to be probed. */
+  readonly locking?: ObjectLocking | undefined;
 }
+
+/** What `remove` resolves to where nothing is locked. */
+export const NOTHING_KEPT: readonly KeptObject[] = [];
 
 export interface CreateOptions {
   readonly durable?: boolean;

@@ -9,13 +9,28 @@ import { failureOf, OddAnswer } from './s3-errors.ts';
 /** Objects are bounded at about 70 MiB; one beyond this is none of ours, and must not make us allocate its size. */
 const LARGEST_OBJECT = 1024 ** 3;
 
-/** The object's bytes, or those of the range. Throws `object-missing`, `store-failed`, `damaged` (too large for an object), `bad-input`. */
-export async function readS3(connection: S3Connection, key: string, range: ByteRange | undefined): Promise<Buffer> {
+export interface S3Read {
+  readonly bytes: Buffer;
+  /** Of the version that was read; undefined where the bucket keeps none. */
+  readonly version: string | undefined;
+}
+
+/**
+ * The object's bytes, or those of the range; of its newest version, or of the one given. Throws `object-missing`, `store-failed`,
+ * `damaged` (too large for an object), `bad-input`.
+ */
+export async function readS3(
+  connection: S3Connection,
+  key: string,
+  range: ByteRange | undefined,
+  version?: string,
+): Promise<S3Read> {
   const wanted = range && clipRange(range, Number.MAX_SAFE_INTEGER);
   const name = s3Name(connection.place, key);
   return connection.send(`Cannot read ${name}`, async (client) => {
-    const answer = await ask(client, connection, key, wanted);
-    return answer === undefined ? Buffer.alloc(0) : bytesOf(answer, wanted, name);
+    const answer = await ask(client, connection, { key, version }, wanted);
+    if (answer === undefined) return { bytes: Buffer.alloc(0), version };
+    return { bytes: await bytesOf(answer, wanted, name), version: answer.VersionId };
   });
 }
 
@@ -23,17 +38,22 @@ export async function readS3(connection: S3Connection, key: string, range: ByteR
 async function ask(
   client: S3Client,
   { place }: S3Connection,
-  key: string,
+  { key, version }: { readonly key: string; readonly version: string | undefined },
   wanted: ByteRange | undefined,
 ): Promise<GetObjectCommandOutput | undefined> {
-  const request = { Bucket: place.bucket, Key: place.prefix + key, ...(wanted ? { Range: headerOf(wanted) } : {}) };
+  const request = {
+    Bucket: place.bucket,
+    Key: place.prefix + key,
+    ...(wanted ? { Range: headerOf(wanted) } : {}),
+    ...(version === undefined ? {} : { VersionId: version }),
+  };
   try {
     return await client.send(new GetObjectCommand(request));
   } catch (error) {
     const { code, status } = failureOf(error);
     if (status === 416 && wanted !== undefined) return undefined;
     // A 404 without this code may come from anything between here and the store.
-    if (code !== 'NoSuchKey') throw error;
+    if (code !== 'NoSuchKey' && code !== 'NoSuchVersion') throw error;
     throw new EkkoError('object-missing', `${s3Name(place, key)} is missing.`);
   }
 }

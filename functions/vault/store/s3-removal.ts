@@ -84,7 +84,11 @@ async function askInBulk(
   keys: readonly string[],
 ): Promise<Outcome | 'refused'> {
   try {
-    return outcomeOf(await client.send(bulkRequest(connection, keys)), connection, keys);
+    const request = bulkRequest(
+      connection,
+      keys.map((key) => ({ key })),
+    );
+    return outcomeOf(await client.send(request), connection, keys);
   } catch (error) {
     if (refusesBulk(error)) return 'refused';
     throw error;
@@ -113,6 +117,12 @@ function namedFailure({ Key = '', Code = 'unknown' }: { Key?: string | undefined
   return { key: Key, error };
 }
 
+/** An object to remove, or one version of it. */
+export interface BulkObject {
+  readonly key: string;
+  readonly id?: string;
+}
+
 const BULK_REFUSED: ReadonlySet<string> = new Set([
   'MissingContentMD5',
   'InvalidRequest',
@@ -120,7 +130,7 @@ const BULK_REFUSED: ReadonlySet<string> = new Set([
   'MalformedXML',
 ]);
 
-function refusesBulk(error: unknown): boolean {
+export function refusesBulk(error: unknown): boolean {
   const { code, status } = failureOf(error);
   // Ceph 16 wants the right to remove objects for the bucket itself here, not for what is in it.
   if (status === 403 && code === 'AccessDenied') return true;
@@ -128,9 +138,12 @@ function refusesBulk(error: unknown): boolean {
 }
 
 /** With the MD5 that older stores insist upon, instead of the checksum that they do not know. */
-function bulkRequest({ place }: S3Connection, keys: readonly string[]): DeleteObjectsCommand {
-  const objects = keys.map((key) => ({ Key: place.prefix + key }));
-  const request = new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects: objects } });
+export function bulkRequest({ place }: S3Connection, objects: readonly BulkObject[]): DeleteObjectsCommand {
+  const named = objects.map(({ key, id }) => ({
+    Key: place.prefix + key,
+    ...(id === undefined ? {} : { VersionId: id }),
+  }));
+  const request = new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects: named } });
   request.middlewareStack.add(
     (next) => (args) => {
       const sent = args.request as { headers: Record<string, string>; body: string | Uint8Array };

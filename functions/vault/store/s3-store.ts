@@ -1,16 +1,13 @@
-import { Readable } from 'node:stream';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { checkKey, checkPrefix } from './check-key.ts';
-import { CONTENT_NAMED, contentName, nameOf } from './object-names.ts';
-import type { ObjectStore } from './object-store.ts';
+import { NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 import { openS3Client } from './s3-client.ts';
-import { openS3Connection, s3Name } from './s3-connection.ts';
-import { failureOf, OddAnswer } from './s3-errors.ts';
+import { openS3Connection } from './s3-connection.ts';
 import { listS3 } from './s3-listing.ts';
-import { readS3 } from './s3-reading.ts';
+import { openS3Locking } from './s3-locking.ts';
 import { openS3Removal } from './s3-removal.ts';
 import { PATIENCE, type Patience } from './s3-retry.ts';
-import { readS3Url, type S3Place } from './s3-url.ts';
+import { readS3Url } from './s3-url.ts';
+import { writeS3 } from './s3-writing.ts';
 
 /**
  * A store in a bucket of S3: of AWS, Ceph's RADOS Gateway, or another that creates an object only if it is absent (`If-None-Match`),
@@ -26,71 +23,35 @@ export async function openS3Store(
   patience: Patience = PATIENCE,
 ): Promise<ObjectStore> {
   const place = readS3Url(url);
-  const connection = openS3Connection(place, openS3Client(place, environment, patience), patience);
+  const client = openS3Client(place, environment, patience);
+  const connection = openS3Connection(place, client, patience);
   const removal = openS3Removal(connection);
+  const { locking, locked, reading } = openS3Locking(connection, client);
+  const isLocked = () => locking.rule() !== undefined;
   return {
     url: place.url,
+    locking,
 
     async create(key, body) {
       checkKey(key);
-      const digest = digestOf(key, body);
-      return connection.send(`Cannot write ${s3Name(place, key)}`, (client) =>
-        putOnce(client, putRequest(place, key, body, digest)),
-      );
+      return isLocked() ? locked.create(key, body) : writeS3(connection, key, body);
     },
 
-    get: async (key, range) => readS3(connection, checkKey(key), range),
+    async get(key, range) {
+      checkKey(key);
+      return isLocked() ? locked.get(key, range) : reading.get(key, range);
+    },
 
     async *list(prefix, { after = '' } = {}) {
-      yield* listS3(connection, checkPrefix(prefix), after);
+      checkPrefix(prefix);
+      yield* isLocked() ? locked.list(prefix, after) : listS3(connection, prefix, after);
     },
 
-    remove: async (keys) => removal.remove(keys.map(checkKey)),
+    async remove(keys) {
+      keys.forEach(checkKey);
+      if (isLocked()) return locked.remove(keys);
+      await removal.remove(keys);
+      return NOTHING_KEPT;
+    },
   };
-}
-
-async function putOnce(client: S3Client, request: PutObjectCommand): Promise<'created' | 'exists'> {
-  try {
-    const { ETag } = await client.send(request);
-    // Else a proxy's page would pass for an object that was stored.
-    if (ETag === undefined) throw new OddAnswer('it answered without an ETag');
-    return 'created';
-  } catch (error) {
-    const { code, status } = failureOf(error);
-    if (status === 412 && code === 'PreconditionFailed') return 'exists';
-    throw error;
-  }
-}
-
-/** SHA-256 of the body in hex; the key tells it where the content decides the name. */
-function digestOf(key: string, body: readonly Uint8Array[]): string {
-  const told = CONTENT_NAMED.some((folder) => key.startsWith(folder)) ? nameOf(key) : undefined;
-  return told ?? contentName(body);
-}
-
-/** The digest is signed with the request, and the store refuses a body that does not have it. */
-function putRequest(place: S3Place, key: string, body: readonly Uint8Array[], digest: string): PutObjectCommand {
-  const length = body.reduce((sum, piece) => sum + piece.length, 0);
-  const request = new PutObjectCommand({
-    Bucket: place.bucket,
-    Key: place.prefix + key,
-    // Pieces go out as they are; the SDK takes only whole buffers or streams.
-    Body:
-      length === 0
-        ? ''
-        : Readable.from(
-            body.filter((piece) => piece.length > 0),
-            { objectMode: false },
-          ),
-    ContentLength: length,
-    IfNoneMatch: '*',
-  });
-  request.middlewareStack.add(
-    (next) => (args) => {
-      (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] = digest;
-      return next(args);
-    },
-    { step: 'build', name: 'bodyDigest' },
-  );
-  return request;
 }

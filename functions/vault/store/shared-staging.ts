@@ -2,7 +2,7 @@ import { EkkoError } from '../errors.ts';
 import { clipRange } from './byte-range.ts';
 import { checkKey } from './check-key.ts';
 import { Folder } from './object-names.ts';
-import type { ObjectStore } from './object-store.ts';
+import { NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 
 /**
  * A staging prefix in memory that the threads of one process share: where exporter and functions run side by side, a sealed part
@@ -52,6 +52,7 @@ export function withSharedStaging(store: ObjectStore, { directory, slots, headRo
 
   return {
     url: store.url,
+    locking: store.locking,
 
     async create(key, body, options) {
       if (!isStaged(checkKey(key))) return store.create(key, body, options);
@@ -86,7 +87,7 @@ export function withSharedStaging(store: ObjectStore, { directory, slots, headRo
     async remove(keys) {
       for (const key of keys.filter(isStaged)) entries[find(key)]?.free();
       const rest = keys.filter((key) => !isStaged(key));
-      if (rest.length > 0) await store.remove(rest);
+      return rest.length === 0 ? NOTHING_KEPT : store.remove(rest);
     },
   };
 

@@ -1,5 +1,5 @@
 import { checkKey, checkPrefix } from './check-key.ts';
-import type { ObjectStore } from './object-store.ts';
+import { NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 import { type Account, openAccount } from './swift/account.ts';
 import { openAuthenticator } from './swift/authenticator.ts';
 import { trustAuthority } from './swift/authority.ts';
@@ -68,6 +68,9 @@ function storeAt(
         what: `Cannot list ${base}/${prefix}`,
       });
     },
-    remove: async (keys) => removal.remove(keys.map(checkKey).map(nameOf), `Cannot remove objects of ${base}`),
+    async remove(keys) {
+      await removal.remove(keys.map(checkKey).map(nameOf), `Cannot remove objects of ${base}`);
+      return NOTHING_KEPT;
+    },
   };
 }

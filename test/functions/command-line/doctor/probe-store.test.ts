@@ -33,7 +33,7 @@ describe('a probe', () => {
       await store.create(key, body);
       return 'created';
     };
-    const findings = await probeStore({ ...store, create, remove: () => Promise.resolve() }, 'sql');
+    const findings = await probeStore({ ...store, create, remove: () => Promise.resolve([]) }, 'sql');
     expect(findings.map(({ verdict }) => verdict)).toEqual(['note', 'note', 'ok', 'ok', 'wrong']);
   });
 
@@ -66,7 +66,7 @@ describe('a probe', () => {
 
   test('finds out that nothing is removed', async () => {
     const store = openMemoryStore();
-    expect(await wrongIn({ ...store, remove: () => Promise.resolve() })).toEqual(['remove']);
+    expect(await wrongIn({ ...store, remove: () => Promise.resolve([]) })).toEqual(['remove']);
   });
 
   test('only notes a listing that lags, for nothing relies on it', async () => {

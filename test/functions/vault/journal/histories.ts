@@ -166,6 +166,7 @@ export const EVERY_TYPE: readonly JournalEntry[] = [
   moved(1),
   verified([0, 255], [nameFor('bad page')]),
   { type: 'objects-repaired', objects: [nameFor('bad page')], at: AT },
+  { type: 'locks-extended', shards: [0, 255], until: '2027-01-21T00:00:00.000Z', at: AT },
   condemned({
     packs: [nameFor('pack')],
     pages: [nameFor('page')],
@@ -192,5 +193,6 @@ export function plain(state: VaultState): unknown {
     condemned: [...state.condemned],
     verified: [...state.verified],
     damaged: [...state.damaged],
+    lockedUntil: [...state.lockedUntil],
   };
 }

@@ -272,3 +272,19 @@ test('a damaged object is remembered until it is repaired or condemned', () => {
   expect([...state.verified.keys()]).toEqual([3, 4]);
   expect(state.verified.get(3)).toEqual({ at: AT, keyed: true, position: 2 });
 });
+
+test('until when a shard is locked is never told to be sooner than it was', () => {
+  const extended = (shards: number[], until: string): JournalEntry => ({
+    type: 'locks-extended',
+    shards,
+    until,
+    at: AT,
+  });
+  const [sooner, later] = ['2027-01-01T00:00:00.000Z', '2027-02-01T00:00:00.000Z'];
+  const state = after(created, extended([1, 2], later), extended([2, 3], sooner));
+  expect([...state.lockedUntil]).toEqual([
+    [1, later],
+    [2, later],
+    [3, sooner],
+  ]);
+});
