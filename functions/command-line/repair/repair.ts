@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { EkkoError } from '#vault/errors.ts';
 import { nameOf } from '#vault/store/object-names.ts';
 import { openStore } from '#vault/store/open-store.ts';
-import { readDescription } from '#vault/vault.ts';
+import { readDescription, type Vault } from '#vault/vault.ts';
 import { bundlePath } from '../../host/bundles.ts';
 import { ALL_SHARDS } from '../../verifier/choose-shards.ts';
 import { recordVerification } from '../../verifier/record-verification.ts';
@@ -27,7 +27,7 @@ export interface RepairReport {
 }
 
 /**
- * Verifies a vault, puts back what is damaged or missing from a replica of it, and verifies again before it says so. Throws what opening
+ * Verifies a vault, puts back what is damaged or missing from a replica of it, and verifies again until nothing more can be done. Throws what opening
  * throws, `bad-input` (not a replica), and `Interrupted`.
  */
 export async function repair(
@@ -49,19 +49,31 @@ export async function repair(
       );
     const look = async () => {
       const report = await verifyVault({
-        ...{ store, keyring: vault.keyring, points: [...vault.journal.state().points.values()], signal },
+        ...{ store, keyring: vault.keyring, journal: vault.journal, points: everyPoint(vault), signal },
         threads: { entry: pathToFileURL(bundlePath('verify-worker')) },
         onProgress: ({ bytes }) => progress.update(bytes, bytes),
       });
       await recordVerification(vault, report, { shards: ALL_SHARDS, keyed: true }, new Date());
       return report.findings;
     };
-    const findings = await look();
-    const keys = findings.map(({ object }) => object).filter((key) => nameOf(key) !== undefined);
-    const objects = await repairObjects(store, replica, keys, dryRun);
-    return { objects, findings: objects.some(({ outcome }) => outcome === 'repaired') ? await look() : findings };
+    const objects: RepairedObject[] = [];
+    // What a missing manifest or page needs is found missing only when that is back.
+    for (;;) {
+      const findings = await look();
+      const tried = new Set(objects.map(({ key }) => key));
+      const keys = findings.map(({ object }) => object).filter((key) => nameOf(key) !== undefined && !tried.has(key));
+      const done = await repairObjects(store, replica, keys, dryRun);
+      objects.push(...done);
+      if (!done.some(({ outcome }) => outcome === 'repaired')) return { objects, findings };
+    }
   } finally {
     progress.end();
     ignore();
   }
+}
+
+/** Expired ones too: they may be brought back. */
+function everyPoint({ journal }: Vault) {
+  const { points, expired } = journal.state();
+  return [...points.values(), ...expired.values()];
 }
