@@ -84,8 +84,9 @@ export const ANSWERS = {
       ...{ run, vault: text, epoch: { type: 'integer' }, stagingPublicKey: text },
       disks: listOf(
         document({
-          ...{ index: { type: 'integer' }, name: text, source: text, token: text, 'newest?': run, 'lineage?': text },
+          ...{ index: { type: 'integer' }, name: text, token: text, 'newest?': run, 'lineage?': text },
           known: { type: 'object', additionalProperties: bytes },
+          points: listOf(document({ run, size: bytes, manifest: text })),
         }),
       ),
       upload: document({ url: text, query: text }),

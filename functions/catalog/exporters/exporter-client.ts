@@ -22,7 +22,7 @@ export interface ExporterDisk {
   readonly device?: string;
 }
 
-/** `prepared`, `frozen`, `held` (checkpointed and thawed), `exporting`, `staged`, `failed`, `ended`; others may come. */
+/** `prepared`, `frozen`, `checkpointed`, `held` (thawed again), `exporting`, `staged`, `failed`, `ended`; others may come. */
 export interface ExporterState {
   readonly state: string;
   readonly disks: readonly DiskProgress[];
@@ -30,7 +30,7 @@ export interface ExporterState {
   readonly consistencyNote?: string;
   readonly frozenMs?: number;
   readonly takenAt?: string;
-  readonly problem?: string;
+  readonly problem?: string | { readonly message: string };
 }
 
 export interface DiskProgress {
@@ -76,8 +76,9 @@ const checkState = checker<ExporterState>(
         ...disks({ name: text, bytesTotal: bytes, bytesDone: bytes }, ['name', 'bytesTotal', 'bytesDone']),
         default: [],
       },
-      ...{ consistency: text, consistencyNote: text, takenAt: text, problem: text },
+      ...{ consistency: text, consistencyNote: text, takenAt: text },
       frozenMs: { type: 'number', minimum: 0 },
+      problem: { anyOf: [text, { type: 'object', required: ['message'], properties: { message: text } }] },
     },
   },
   'The answer of the exporter',
@@ -106,6 +107,11 @@ export async function disksOf(place: Omit<MemberPlace, 'run'>, token: string): P
 export function prepareMember(place: MemberPlace, token: string, catalog: string, names: readonly string[]) {
   const body = { catalog, disks: names };
   return callForState(place, token, { method: 'PUT', again: true, body, timeoutMs: TIMEOUTS.prepare });
+}
+
+/** Why a member failed, in words. */
+export function problemIn({ problem }: ExporterState): string | undefined {
+  return typeof problem === 'object' ? problem.message : problem;
 }
 
 /** One step of the moment, or the export. Idempotent at the exporter, but in a moment nothing is asked twice: time has passed. Throws as above. */

@@ -47,7 +47,7 @@ async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinit
 }
 
 function wantedDisk(server: string, { name, size, kind, volume }: ExporterDisk): WantedDisk {
-  const own = kind === 'volume' && volume !== undefined ? volume : name;
+  const own = kind === 'volume' && volume !== undefined ? volume : name.replace(`${server}/`, '');
   return { name: `${server}/${own}`, source: name, size, ...(volume === undefined ? {} : { volume }) };
 }
 

@@ -1,4 +1,4 @@
-import type { ExporterState } from '../exporters/exporter-client.ts';
+import { type ExporterState, problemIn } from '../exporters/exporter-client.ts';
 import type { RunMember, RunRecord } from '../registry/records.ts';
 
 export type MemberState = 'waiting' | 'prepared' | 'held' | 'exporting' | 'staged' | 'failed' | 'ended';
@@ -86,10 +86,11 @@ export function viewMember(record: RunRecord, member: RunMember, finding: Member
 
 function viewSaid(
   who: Pick<MemberView, 'server' | 'name' | 'host'>,
-  { state, problem }: ExporterState,
+  said: ExporterState,
   failed: (problem: string) => MemberView,
 ): MemberView {
-  if (state === 'failed') return failed(problem ?? 'Its exporter failed and does not say why.');
+  const { state } = said;
+  if (state === 'failed') return failed(problemIn(said) ?? 'Its exporter failed and does not say why.');
   if (state === 'ended') return failed('Its exporter has ended the run by itself.');
   const known = KNOWN[state];
   return known === undefined

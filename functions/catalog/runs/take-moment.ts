@@ -1,5 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
-import { endMember, type MemberPlace, prepareMember, stepMember } from '../exporters/exporter-client.ts';
+import { endMember, type MemberPlace, prepareMember, problemIn, stepMember } from '../exporters/exporter-client.ts';
 import type { RunRecord, TakenMoment } from '../registry/records.ts';
 import { forEachMember, placesOf } from './run-members.ts';
 
@@ -26,7 +26,7 @@ export async function takeMoment(record: RunRecord, wish: MomentWish): Promise<T
 
   await step(all, (place) => prepare(record, place, wish));
   const takenAt = wish.now();
-  const frozen = record.quiesce === 'never' ? [] : left();
+  const frozen = left();
   const began = performance.now();
   const checkpointing = await step(frozen, (place) => stepMember(place, wish.token, 'freeze'));
   const checkpointed = await step(left(), (place) => stepMember(place, wish.token, 'checkpoint'));
@@ -49,11 +49,11 @@ async function prepare(record: RunRecord, place: MemberPlace, { token, catalog }
   const first = await prepareMember(place, token, catalog, names);
   if (first.state === 'prepared') return;
   await endMember(place, token, 'abandoned');
-  const { state, problem } = await prepareMember(place, token, catalog, names);
-  if (state === 'prepared') return;
+  const second = await prepareMember(place, token, catalog, names);
+  if (second.state === 'prepared') return;
   throw new EkkoError(
     'exporter-failed',
-    problem ?? `The exporter of host ${place.host} cannot prepare: it is in state ${state}.`,
+    problemIn(second) ?? `The exporter of host ${place.host} cannot prepare: it is in state ${second.state}.`,
   );
 }
 

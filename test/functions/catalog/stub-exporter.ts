@@ -1,4 +1,3 @@
-import type { MemberTicket } from '../../../functions/catalog/runs/tickets.ts';
 import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import { exportDisk, plannedBytes } from '../../../host-exporter/staging/export-disk.ts';
 import { type ModelGuest, newModelGuest } from '../../model/model-guest.ts';
@@ -33,6 +32,24 @@ export interface StubExporter {
   addDisk(name: string, segments: number): ModelGuest;
   /** The exporter dies with all that it held. */
   stop(): Promise<void>;
+}
+
+/** As the catalog gives it. */
+interface MemberTicket {
+  readonly run: string;
+  readonly vault: string;
+  readonly epoch: number;
+  readonly stagingPublicKey: string;
+  readonly disks: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly token: string;
+    readonly newest?: string;
+    readonly known: Readonly<Record<string, number>>;
+    readonly lineage?: string;
+  }[];
+  readonly upload: { readonly url: string };
+  readonly quiesce: 'require' | 'prefer' | 'never';
 }
 
 interface Member {
@@ -151,7 +168,7 @@ export async function openStubExporter(
     if (faults.has(step) || faults.has(`${server} ${step}`))
       return problemOf(500, `${step} of ${server} failed on purpose.`);
     if (step === 'freeze') member.state = 'frozen';
-    if (step === 'checkpoint') {
+    if (step === 'checkpoint' && member.state === 'frozen') {
       member.moments = await checkpoint(member);
       member.state = 'held';
     }
@@ -205,7 +222,7 @@ export async function openStubExporter(
       if (!name.startsWith(`${server}/`)) return [];
       const own = name.slice(server.length + 1);
       const volume = own.includes('-') ? { kind: 'volume', volume: own } : { kind: 'local' };
-      return [{ name: own, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume }];
+      return [{ name, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume }];
     });
   const fake: HttpFake = await openHttpFake(answer);
   return Object.assign(stub, {

@@ -92,10 +92,10 @@ describe('a run', () => {
     }
   });
 
-  test('that need not quiesce freezes nobody', async () => {
-    await lab.addPolicy('shop', { servers: [WEB, DB] }, { quiesce: 'never' });
-    await stage(await start());
-    expect(c1.steps.map(({ step }) => step)).toEqual(['PUT', 'checkpoint', 'export']);
+  test('tells exporters what its policy says of quiescing and bandwidth', async () => {
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { quiesce: 'never', bandwidth: 1_000_000 });
+    const { body } = await lab.call('GET', `/v1/runs/${await start()}/members/${WEB}/ticket`);
+    expect(body).toMatchObject({ quiesce: 'never', bandwidth: 1_000_000 });
   });
 
   test('is started once by one id, however often and at the same time it is asked for', async () => {
