@@ -17,8 +17,8 @@ export interface CatalogSettings {
   readonly endpoints: CloudEndpoints;
   /** PEM file of the authorities that sign the certificates of the cloud's services and of exporters, beside those the system trusts. */
   readonly authorities?: string;
-  /** Where the journals of Swift vaults are: path of a journal file. */
-  readonly journal_file?: string;
+  /** Where the journals of vaults are: path of a journal file, for Swift cannot keep one. */
+  readonly journal_file: string;
   readonly limits: Limits;
   /** Threads that process staged parts. */
   readonly workers: number;
@@ -86,7 +86,7 @@ const SCHEMA = record(
     },
     workers: { type: 'integer', minimum: 1, maximum: 64, default: 2 },
   },
-  ['public_url', 'keystone', 'endpoints'],
+  ['public_url', 'keystone', 'endpoints', 'journal_file'],
 );
 
 const check = checker<CatalogSettings>(SCHEMA, 'The settings file');
@@ -107,8 +107,18 @@ export async function readCatalogSettings(path: string): Promise<CatalogSettings
     // The parser quotes the line, which may be the one with the password.
     throw new EkkoError('bad-input', `Settings file ${path} is not YAML.`);
   }
-  return check(document);
+  return checkTransport(check(document), path);
 }
+
+/** Tokens come over this line. */
+function checkTransport(settings: CatalogSettings, path: string): CatalogSettings {
+  const { listen, tls } = settings;
+  if (tls !== undefined || LOOPBACK.has(listen.host)) return settings;
+  const advice = 'Name a certificate by tls, or listen on 127.0.0.1 behind a proxy that has one';
+  throw new EkkoError('bad-input', `${path}: tokens would come to ${listen.host} in the clear. ${advice}.`);
+}
+
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 async function readPrivate(path: string): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {

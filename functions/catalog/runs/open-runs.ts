@@ -21,8 +21,8 @@ export interface OpenRuns {
   close(caller: Caller, run: string): void;
   /** Does the work once for all that ask for it by the same name at the same time. */
   once<T>(name: string, work: () => Promise<T>): Promise<T>;
-  /** Ends all. */
-  closeAll(): void;
+  /** Closes all vaults: what is being processed is finished first. */
+  closeAll(): Promise<void>;
 }
 
 const MOST_RUNS = 500;
@@ -48,7 +48,7 @@ export function openRuns(registry: Registry, tenants: TenantVaults): OpenRuns {
       active.set(name, opening);
       try {
         const found = await opening;
-        found.tenant.renew(caller.token);
+        await found.tenant.renew(caller);
         return found;
       } catch (error) {
         if (active.peek(name) === opening) active.delete(name);
@@ -57,7 +57,11 @@ export function openRuns(registry: Registry, tenants: TenantVaults): OpenRuns {
     },
     keep: (caller, run, tenant) => void active.set(nameOf(caller, run), Promise.resolve(activate(run, tenant))),
     close: (caller, run) => void active.delete(nameOf(caller, run)),
-    closeAll: () => active.clear(),
+    async closeAll() {
+      const open = [...active.values()];
+      active.clear();
+      await Promise.allSettled(open.map(async (run) => (await run).tenant.close()));
+    },
     once<T>(name: string, work: () => Promise<T>): Promise<T> {
       const running = (working.get(name) as Promise<T> | undefined) ?? work().finally(() => working.delete(name));
       working.set(name, running);

@@ -1,3 +1,4 @@
+import type { UploadRight } from '#vault/export-ticket.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Caller } from '../caller.ts';
 import type { VaultRecord } from '../registry/records.ts';
@@ -30,13 +31,7 @@ export interface TenantVault {
   invoke(name: string, event: unknown): Promise<unknown>;
   /** The right to write below `staging/<run>/` and nothing else, for some hours: an object goes to `url + key + query` by PUT. */
   upload(run: string): Promise<UploadRight>;
-  /** From now on, act with this token. */
-  renew(token: string): void;
+  /** From now on, act with this caller's token, where it ends later. Throws nothing that concerns the caller. */
+  renew(caller: Caller): Promise<void>;
   close(): Promise<void>;
-}
-
-export interface UploadRight {
-  readonly url: string;
-  /** Secret. */
-  readonly query: string;
 }

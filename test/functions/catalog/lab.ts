@@ -129,6 +129,7 @@ export function settingsFor(cloud: Pick<FakeCloud, 'url'>, publicUrl: string): C
       barbican: `${cloud.url}/barbican`,
     },
     limits: { requests_per_minute: 100_000, refusals_per_minute: 100_000 },
+    journal_file: '/dev/null',
     workers: 1,
   };
 }

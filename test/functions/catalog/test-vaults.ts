@@ -94,7 +94,7 @@ export function openTestVaults(places: Places): TestVaults {
           return call(vault, processor, name, event);
         },
         upload: async () => ({ url: `place:${placeOf(caller.project, store)}/`, query: '?temp_url_sig=secret' }),
-        renew: () => undefined,
+        renew: async () => undefined,
         close: async () => {
           open -= 1;
         },
