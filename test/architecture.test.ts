@@ -52,6 +52,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
   { name: /^pg$/, only: /^functions\/vault\/journal\/postgres-driver\.ts$/ },
   { name: /^@aws-sdk\/|^@smithy\//, only: /^functions\/vault\/store\/s3-/ },
   { name: /^openstack-swift-client$/, only: /^functions\/vault\/store\/swift\/account\.ts$/ },
+  { name: /^croner$/, only: /^functions\/catalog\/policies\/schedule\.ts$/ },
   { name: /^luxon$/, only: /^functions\/retention\/periods\.ts$/ },
   { name: /^esbuild$/, only: /^functions\/host\/build\.ts$/ },
 ];
@@ -101,6 +102,10 @@ test.each([
   ['functions/vault/store/open-store.ts', '@aws-sdk/client-s3'],
   ['functions/vault/journal/sql-journal.ts', 'pg'],
   ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
+  ['functions/catalog/runs/commit.ts', '../../point-committer/commit-run.ts'],
+  ['functions/catalog/routes.ts', '../host/http-server.ts'],
+  ['functions/host/http-server.ts', '../catalog/routes.ts'],
+  ['functions/catalog/routes/policy-routes.ts', '@aws-lambda-powertools/event-handler/http'],
 ])('the rules catch %s importing %s', (file, specifier) => {
   expect(violates({ file, specifier })).toBe(true);
 });

@@ -16,6 +16,7 @@ import { addRelease } from './commands/release.ts';
 import { addRepair } from './commands/repair.ts';
 import { addRestore } from './commands/restore.ts';
 import { addRetention } from './commands/retention.ts';
+import { addServe } from './commands/serve.ts';
 import { addShow } from './commands/show.ts';
 import { addSweep } from './commands/sweep.ts';
 import { addUndelete } from './commands/undelete.ts';
@@ -74,6 +75,7 @@ function createProgram(run: Runner, { streams }: Surroundings): Command {
     addCompact,
     addDoctor,
     addJournal,
+    addServe,
   ])
     add(program, run);
   return program;

@@ -12,6 +12,8 @@ import { SEGMENT_SIZE } from '#vault/words.ts';
 import { type DiskPast, type MappedDisk, mapDisk } from './map-disk.ts';
 
 interface CommittedWork {
+  /** The disk's number in the run. */
+  readonly number: number;
   readonly summary: ExportSummary;
   readonly past: DiskPast;
   readonly mapped: MappedDisk;
@@ -29,16 +31,26 @@ interface CommitDraft {
 /** A commit is overtaken by sweeps and moves only, which are rare; so often in a row is no accident. */
 const MOST_TRIES = 8;
 
+/** What a partial commit leaves out. */
+export interface LeftOut {
+  /** Numbers of disks in the run. */
+  readonly without: readonly number[];
+  /** What the point says it does not hold: names of those disks, and of servers whose disks nobody knew. */
+  readonly missing: readonly string[];
+}
+
+const NOTHING: LeftOut = { without: [], missing: [] };
+
 /**
- * Commits a run whose parts all have their receipts: writes pages, manifests and the point, then decides in the journal. Where a sweep
+ * Commits a run whose parts all have their receipts, or those of its disks that are not left out: writes pages, manifests and the point, then decides in the journal. Where a sweep
  * or a move has touched what it builds on, it maps the disks again.
  * Idempotent until then; a second commit of the same run throws `run-ended`. Throws `no-escrow`, `run-ended`, `run-incomplete`,
  * `part-refused`, `audit-failed`, `condemned` (a part was deduped against what is being removed), and what reading throws.
  */
-export async function commitRun(vault: Vault, run: string, now: Date): Promise<RestorePoint> {
+export async function commitRun(vault: Vault, run: string, now: Date, leftOut = NOTHING): Promise<RestorePoint> {
   for (let tries = 1; ; tries++) {
     try {
-      const draft = await draftCommit(vault, run);
+      const draft = await draftCommit(vault, run, leftOut);
       await vault.journal.append((head) => {
         openRun(head, run);
         checkStill(head, draft);
@@ -53,20 +65,23 @@ export async function commitRun(vault: Vault, run: string, now: Date): Promise<R
   }
 }
 
-async function draftCommit(vault: Vault, run: string): Promise<CommitDraft> {
+async function draftCommit(vault: Vault, run: string, { without, missing }: LeftOut): Promise<CommitDraft> {
   const state = await vault.journal.refresh();
   checkEscrow(state);
   const open = openRun(state, run);
   const work: CommittedWork[] = [];
   try {
-    for (const [number, disk] of open.disks.entries()) work.push(await mapOne(vault, state, run, number, disk));
+    for (const [number, disk] of open.disks.entries()) {
+      if (!without.includes(number)) work.push(await mapOne(vault, state, run, number, disk));
+    }
   } catch (error) {
     // What it builds on may have been removed while it was read.
     if (codeOf(error) === 'object-missing' && (await vault.journal.refresh()).position !== state.position)
       throw new Overtaken(run);
     throw error;
   }
-  const point = pointOf(run, open.group, work);
+  if (work.length === 0) throw new EkkoError('run-incomplete', `Run ${run} has no disk left to commit. Abandon it.`);
+  const point = { ...pointOf(run, open.group, work), ...(missing.length === 0 ? {} : { missing }) };
   return { state, work, point, name: await writePoint(vault, point) };
 }
 
@@ -121,7 +136,7 @@ async function mapOne(
   const mapped = await mapDisk({ ...vault, journal: fixed(vault, state) }, run, number, summary, past);
   if (mapped.totals.auditFailures > 0) throw auditFailed(disk, mapped);
   for (const pack of mapped.packs) if (state.condemned.has(pack)) throw condemned(run, pack);
-  return { summary, past, mapped };
+  return { number, summary, past, mapped };
 }
 
 /** The journal as it was: all disks are mapped for one state. */
@@ -215,7 +230,7 @@ function auditFailed(disk: string, { totals }: MappedDisk): EkkoError {
 
 /** Receipts and summaries have done their work. Left behind by a crash here, they are swept like those of any ended run. */
 async function clearRun(vault: Vault, run: string, work: readonly CommittedWork[]): Promise<void> {
-  const keys = work.flatMap(({ summary }, disk) => [
+  const keys = work.flatMap(({ number: disk, summary }) => [
     stagingKey({ run, disk, part: 'summary' }),
     ...Array.from({ length: summary.parts }, (_, part) => receiptKey({ run, disk, part })),
   ]);

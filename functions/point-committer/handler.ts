@@ -5,7 +5,7 @@ import type { RestorePoint } from '#vault/format/point.ts';
 import { ajv } from '../rim/ajv.ts';
 import { newLogger, newMetrics } from '../rim/observability.ts';
 import { openOnce } from '../rim/open-vault.ts';
-import { commitRun } from './commit-run.ts';
+import { commitRun, type LeftOut } from './commit-run.ts';
 
 const logger = newLogger('point-committer');
 const opened = openOnce(process.env);
@@ -14,15 +14,19 @@ const SCHEMA = {
   $id: 'ekko/commit-request',
   type: 'object',
   required: ['run'],
-  properties: { run: { type: 'string', maxLength: 64 } },
+  properties: {
+    run: { type: 'string', maxLength: 64 },
+    without: { type: 'array', maxItems: 1024, items: { type: 'integer', minimum: 0 }, default: [] },
+    missing: { type: 'array', maxItems: 1024, items: { type: 'string', minLength: 1, maxLength: 255 }, default: [] },
+  },
   additionalProperties: false,
 };
 
 /** Commits a run; answers with the restore point. Throws an EkkoError whose code says why it cannot. */
 export async function handler(event: unknown): Promise<RestorePoint> {
-  const { run } = check(event);
+  const { run, ...leftOut } = check(event);
   const { vault } = await opened();
-  const point = await commitRun(vault, run, new Date());
+  const point = await commitRun(vault, run, new Date(), leftOut);
   logger.info('Point committed', { point: point.id, disks: point.disks.length });
   const metrics = newMetrics('point-committer');
   metrics.addMetric('PointsCommitted', MetricUnit.Count, 1);
@@ -35,9 +39,13 @@ export async function prepare(): Promise<void> {
   await opened();
 }
 
-function check(event: unknown): { run: string } {
+interface CommitEvent extends LeftOut {
+  readonly run: string;
+}
+
+function check(event: unknown): CommitEvent {
   try {
-    return validate<{ run: string }>({ payload: event, schema: SCHEMA, ajv });
+    return validate<CommitEvent>({ payload: event, schema: SCHEMA, ajv });
   } catch (cause) {
     throw new EkkoError('bad-input', 'A commit is asked for by {"run": "<run id>"}.', { cause });
   }

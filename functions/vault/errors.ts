@@ -24,6 +24,14 @@
  * | `qemu-failed` | QEMU, its NBD server or its guest agent refused or broke off |
  * | `target-failed` | the restore target cannot be written |
  * | `function-failed` | a function broke off without saying why: its worker died, or its bundle cannot be loaded |
+ * | `token-refused` | no token, or one that the cloud does not know (any more) |
+ * | `forbidden` | the caller's roles do not allow it |
+ * | `not-found` | nothing of that name that the caller may see |
+ * | `too-large` | more than a request or a group may have |
+ * | `too-many-requests` | the caller asks faster than the service answers one project |
+ * | `run-under-way` | the policy has a run that has not ended |
+ * | `cloud-failed` | a service of the cloud refused, or did not answer |
+ * | `exporter-failed` | an exporter refused, or did not answer |
  */
 export type ErrorCode =
   | 'bad-input'
@@ -46,7 +54,15 @@ export type ErrorCode =
   | 'busy'
   | 'qemu-failed'
   | 'target-failed'
-  | 'function-failed';
+  | 'function-failed'
+  | 'token-refused'
+  | 'forbidden'
+  | 'not-found'
+  | 'too-large'
+  | 'too-many-requests'
+  | 'run-under-way'
+  | 'cloud-failed'
+  | 'exporter-failed';
 
 /** The one error class. The message names the object, says what was found, and what to do next. */
 export class EkkoError extends Error {

@@ -17,6 +17,7 @@ export interface ModelGuest extends ChangedBlockSource {
   readonly moments: ReadonlyMap<string, Buffer>;
   /** The last plan, for asserting how a backup was made. */
   lastPlan(): DiskPlan | undefined;
+  segments(): number;
 }
 
 export interface ModelGuestSettings {
@@ -45,6 +46,7 @@ export function newModelGuest({ name, segments, missing, dead }: ModelGuestSetti
   return {
     moments,
     lastPlan: () => plan,
+    segments: () => contents.length,
     write(segment, content) {
       contents[segment % contents.length] = content;
       for (const bitmap of bitmaps.values()) bitmap.add(segment % contents.length);

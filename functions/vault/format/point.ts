@@ -10,6 +10,8 @@ export interface RestorePoint {
   /** ISO time of the moment. */
   readonly takenAt: string;
   readonly disks: readonly PointDisk[];
+  /** Disks and servers of the group that it does not hold, by name; absent where it holds all. */
+  readonly missing?: readonly string[];
 }
 
 export interface PointDisk extends Omit<ExportSummary, 'parts' | 'disk'> {

@@ -1,0 +1,27 @@
+import type { Caller } from '../caller.ts';
+import { callForResult, callService, type ServiceAnswer } from './call-service.ts';
+
+/** A service of the cloud, asked with the caller's own token. */
+export interface CloudService {
+  /** For messages: `Nova`. */
+  readonly name: string;
+  /** As the settings give it. */
+  readonly endpoint: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What `GET <endpoint><path>` answers with 2xx. Throws as `callForResult`. */
+export async function getFromCloud(service: CloudService, caller: Caller, path: string): Promise<unknown> {
+  return (await callForResult(callOf(service, caller, path))).body;
+}
+
+/** The same, be the answer an error or not. */
+export function askCloud(service: CloudService, caller: Caller, path: string): Promise<ServiceAnswer> {
+  return callService(callOf(service, caller, path));
+}
+
+function callOf({ name, endpoint, headers }: CloudService, { token, project }: Caller, path: string) {
+  // A project's id comes from Keystone; encoded all the same, so that it stays one part of the path.
+  const base = endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
+  return { service: name, url: base + path, headers: { ...headers, 'x-auth-token': token } };
+}

@@ -1,0 +1,74 @@
+import pLimit from 'p-limit';
+import { EkkoError } from '#vault/errors.ts';
+import type { Caller } from '../caller.ts';
+import { disksOf, type ExporterDisk } from '../exporters/exporter-client.ts';
+import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { Group, GroupServer, Warning } from './resolve-group.ts';
+
+/** A disk that is to be backed up. */
+export interface WantedDisk {
+  /** In restore points. */
+  readonly name: string;
+  /** As its exporter calls it. */
+  readonly source: string;
+  readonly size: number;
+  readonly volume?: string;
+}
+
+export interface MemberServer extends GroupServer {
+  readonly disks: readonly WantedDisk[];
+}
+
+const AT_ONCE = 16;
+
+/** Asks the exporters which disks the servers have, and leaves those that the policy wants. A server whose exporter fails has a problem, and no disk. */
+export async function findDisks({ servers, warnings }: Group, caller: Caller, policy: PolicyDefinition) {
+  const members = await pLimit(AT_ONCE).map([...servers], (server) => findOf(server, caller, policy));
+  const fresh = members.flatMap((member, index) => warningsOf(member, servers[index]?.problem === undefined));
+  return { members, warnings: [...warnings, ...fresh] };
+}
+
+async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinition): Promise<MemberServer> {
+  const { exporter, host } = server;
+  if (exporter === undefined || host === undefined) return { ...server, disks: [] };
+  try {
+    const found = await disksOf({ server: server.server, host, exporter }, caller.token);
+    const disks = found
+      .filter((disk) => isWanted(server.server, disk, policy.disks))
+      .map((disk) => wantedDisk(server.server, disk));
+    if (disks.length > 0) return { ...server, disks };
+    const problem =
+      found.length === 0 ? 'Its exporter finds no disk of it.' : 'The policy leaves out all of its disks.';
+    return { ...server, disks, problem };
+  } catch (error) {
+    if (!(error instanceof EkkoError)) throw error;
+    return { ...server, disks: [], problem: error.message };
+  }
+}
+
+function wantedDisk(server: string, { name, size, kind, volume }: ExporterDisk): WantedDisk {
+  const own = kind === 'volume' && volume !== undefined ? volume : name.replace(`${server}/`, '');
+  return { name: `${server}/${own}`, source: name, size, ...(volume === undefined ? {} : { volume }) };
+}
+
+function isWanted(server: string, disk: ExporterDisk, wanted: PolicyDefinition['disks']): boolean {
+  const names = [disk.name, disk.volume, disk.device].flatMap((name) =>
+    name === undefined ? [] : [name, `${server}/${name}`],
+  );
+  const listed = (list: readonly string[]) => names.some((name) => list.includes(name));
+  if (wanted?.include !== undefined && !listed(wanted.include)) return false;
+  return wanted?.exclude === undefined || !listed(wanted.exclude);
+}
+
+/** `fresh`: the server's problem was not known before its exporter was asked. */
+function warningsOf({ server, name, volumes, disks, problem }: MemberServer, fresh: boolean): Warning[] {
+  if (problem !== undefined) {
+    return fresh ? [{ code: 'unprotected-server', server, message: `${name} is not protected now. ${problem}` }] : [];
+  }
+  const covered = new Set(disks.map(({ volume }) => volume));
+  const left = volumes.filter((volume) => !covered.has(volume));
+  return left.map((volume) => ({
+    ...({ code: 'unprotected-volume', server } as const),
+    message: `Volume ${volume} is attached to ${name} and is not backed up: the policy leaves it out, or its exporter does not see it.`,
+  }));
+}

@@ -1,0 +1,64 @@
+import pLimit from 'p-limit';
+import { codeOf, EkkoError } from '#vault/errors.ts';
+import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
+import type { CommittedPoint } from '#vault/journal/state.ts';
+import { readPoint } from '#vault/records.ts';
+import type { Vault } from '#vault/vault.ts';
+import { type PointSummary, summaryOf } from './point-summary.ts';
+
+export interface PointsWish {
+  readonly limit: number;
+  readonly marker?: string;
+  readonly group: string | undefined;
+}
+
+export type ListedPoint = PointSummary & { readonly problem?: string };
+
+const READ_AT_ONCE = 16;
+
+/** Restore points, newest first, a page of them. A damaged one is listed with its problem: the others must still be found. */
+export async function listPoints(vault: Vault, { limit, marker, group }: PointsWish) {
+  const all = [...vault.journal.state().points.values()].reverse();
+  const begin = marker === undefined ? 0 : all.findIndex(({ run }) => run === marker) + 1;
+  if (marker !== undefined && begin === 0) {
+    throw new EkkoError('bad-input', 'marker is no restore point (any more). Begin again without it.');
+  }
+  const rest = all.slice(begin).filter((point) => group === undefined || point.group === group);
+  const page = rest.slice(0, limit);
+  const points = await pLimit(READ_AT_ONCE).map(page, (point) => listOne(vault, point));
+  const last = page.at(-1);
+  return { points, ...(rest.length > limit && last !== undefined ? { next: last.run } : {}) };
+}
+
+async function listOne(vault: Vault, { run, group, takenAt, disks, point }: CommittedPoint): Promise<ListedPoint> {
+  try {
+    return summaryOf(await readPoint(vault, point));
+  } catch (error) {
+    if (codeOf(error) === undefined || !(error instanceof Error)) throw error;
+    const bare: RestorePoint = { id: run, group, takenAt, disks: [] };
+    const size = disks.reduce((sum, disk) => sum + disk.size, 0);
+    return { ...summaryOf(bare), disks: disks.length, size, problem: error.message };
+  }
+}
+
+/** One restore point with its disks. Throws `point-unknown`, and what reading records throws. */
+export async function showPoint(vault: Vault, run: string) {
+  const found = vault.journal.state().points.get(run);
+  if (found === undefined) {
+    throw new EkkoError(
+      'point-unknown',
+      `There is no restore point ${JSON.stringify(run.slice(0, 80))} in this vault.`,
+    );
+  }
+  const point = await readPoint(vault, found.point);
+  return { ...summaryOf(point), members: point.disks.map(shownDisk) };
+}
+
+function shownDisk({ name, diskSize, base, fullReason, ...rest }: PointDisk) {
+  const { changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs } = rest;
+  return {
+    ...{ name, size: diskSize, changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs },
+    ...(base === undefined ? {} : { base }),
+    ...(fullReason === undefined ? {} : { fullReason }),
+  };
+}

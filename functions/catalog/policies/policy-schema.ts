@@ -1,0 +1,173 @@
+/** What to protect, when, how consistent, how long to keep: the body of `PUT /v1/policies/{policy}`. */
+export interface PolicyDefinition {
+  readonly vault: string;
+  readonly members: {
+    readonly stack?: string;
+    readonly servers?: readonly string[];
+    readonly tags?: readonly string[];
+  };
+  readonly disks?: { readonly include?: readonly string[]; readonly exclude?: readonly string[] };
+  readonly schedule?: { readonly cron: string; readonly timeZone: string };
+  readonly retention?: PolicyRetention;
+  readonly quiesce: 'require' | 'prefer' | 'never';
+  readonly bandwidth?: number;
+  readonly hooks?: readonly Readonly<Record<string, unknown>>[];
+  readonly copyTo?: { readonly vault: string };
+  readonly notify?: readonly Readonly<Record<string, unknown>>[];
+}
+
+export interface PolicyRetention {
+  readonly last?: number;
+  readonly hourly?: number;
+  readonly daily?: number;
+  readonly weekly?: number;
+  readonly monthly?: number;
+  readonly yearly?: number;
+  /** `48h`, `14d`, `2w` */
+  readonly within?: string;
+  readonly timeZone: string;
+}
+
+/** Servers that one policy protects at most, however they are found. */
+export const MOST_MEMBERS = 250;
+
+const count = { type: 'integer', minimum: 1, maximum: 100_000 } as const;
+const uuid = { type: 'string', pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' } as const;
+const diskName = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[^\\s\\p{Cc}]+$' } as const;
+const timeZone = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 64,
+  default: 'UTC',
+  description: 'IANA name, such as Europe/Berlin.',
+} as const;
+/** Names that tenants choose. */
+export const NAME_PATTERN = '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$';
+
+/** JSON Schema 2020-12, published for editors. */
+export const POLICY_SCHEMA = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'Ekko backup policy',
+  type: 'object',
+  required: ['vault', 'members'],
+  additionalProperties: false,
+  properties: {
+    vault: { type: 'string', pattern: NAME_PATTERN, description: 'The vault that takes the restore points.' },
+    members: {
+      type: 'object',
+      description: 'Servers that are protected together: all that any of these names.',
+      minProperties: 1,
+      additionalProperties: false,
+      properties: {
+        stack: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 255,
+          pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]*$',
+          description:
+            'Name or id of a Heat stack: its servers, and those of its nested stacks, as they are when a run starts.',
+        },
+        servers: {
+          type: 'array',
+          items: uuid,
+          minItems: 1,
+          maxItems: MOST_MEMBERS,
+          uniqueItems: true,
+          description: 'Ids of servers.',
+        },
+        tags: {
+          type: 'array',
+          items: { type: 'string', minLength: 1, maxLength: 60, pattern: '^[^,/\\p{Cc}]+$' },
+          minItems: 1,
+          maxItems: 10,
+          uniqueItems: true,
+          description: 'Servers of the project that have any of these tags.',
+        },
+      },
+    },
+    disks: {
+      type: 'object',
+      description:
+        'Which disks of the members. Names are volume ids, `root`, or devices such as `vdb`; `<server>/<name>` for one server only.',
+      additionalProperties: false,
+      properties: {
+        include: {
+          type: 'array',
+          items: diskName,
+          minItems: 1,
+          maxItems: 500,
+          uniqueItems: true,
+          description: 'Only these.',
+        },
+        exclude: {
+          type: 'array',
+          items: diskName,
+          minItems: 1,
+          maxItems: 500,
+          uniqueItems: true,
+          description: 'All but these.',
+        },
+      },
+    },
+    schedule: {
+      type: 'object',
+      required: ['cron'],
+      additionalProperties: false,
+      properties: {
+        cron: {
+          type: 'string',
+          maxLength: 200,
+          description: 'Five fields: minute, hour, day of month, month, day of week.',
+        },
+        timeZone,
+      },
+    },
+    retention: {
+      type: 'object',
+      description: 'Which restore points are kept: a point that any rule keeps is kept.',
+      additionalProperties: false,
+      anyOf: ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly', 'within'].map((rule) => ({ required: [rule] })),
+      properties: {
+        ...{ last: count, hourly: count, daily: count, weekly: count, monthly: count, yearly: count },
+        within: {
+          type: 'string',
+          pattern: '^[1-9][0-9]{0,4}[hdw]$',
+          description: 'All points of this span before the newest one: 48h, 14d, 2w.',
+        },
+        timeZone,
+      },
+    },
+    quiesce: {
+      enum: ['require', 'prefer', 'never'],
+      default: 'prefer',
+      description: 'Whether file systems are made still through the guest agent.',
+    },
+    bandwidth: {
+      type: 'integer',
+      minimum: 65_536,
+      maximum: 1e12,
+      description: 'Bytes of disk a second that one exporter reads at most.',
+    },
+    hooks: {
+      type: 'array',
+      maxItems: 20,
+      items: {
+        type: 'object',
+        required: ['when'],
+        properties: {
+          when: { enum: ['before', 'after'] },
+          onError: { enum: ['fail', 'continue'] },
+          timeout: { type: 'integer', minimum: 1, maximum: 86_400 },
+        },
+        description: 'Carried out by the workflow.',
+      },
+    },
+    copyTo: {
+      type: 'object',
+      required: ['vault'],
+      additionalProperties: false,
+      properties: { vault: { type: 'string', pattern: NAME_PATTERN } },
+    },
+    notify: { type: 'array', maxItems: 20, items: { type: 'object', description: 'Carried out by the workflow.' } },
+  },
+} as const;

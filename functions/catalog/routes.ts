@@ -1,0 +1,17 @@
+import type { Route } from './catalog.ts';
+import { EXPORTER_ROUTES } from './routes/exporter-routes.ts';
+import { openRoutes } from './routes/open-routes.ts';
+import { POINT_ROUTES } from './routes/point-routes.ts';
+import { POLICY_ROUTES } from './routes/policy-routes.ts';
+import { RUN_ROUTES } from './routes/run-routes.ts';
+import { VAULT_ROUTES } from './routes/vault-routes.ts';
+
+/** Every call of the API. */
+export const ROUTES: readonly Route[] = [
+  ...openRoutes(() => ROUTES),
+  ...VAULT_ROUTES,
+  ...POINT_ROUTES,
+  ...POLICY_ROUTES,
+  ...RUN_ROUTES,
+  ...EXPORTER_ROUTES,
+];

@@ -1,0 +1,59 @@
+import { checker } from '../../rim/strict-ajv.ts';
+import type { Caller } from '../caller.ts';
+import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
+import { listPoints, showPoint } from '../points/list-points.ts';
+import { requireRecord } from '../registry/records.ts';
+import { UPKEEP_WISH } from '../schemas.ts';
+import { lastUpkeep, startUpkeep, type UpkeepWish } from '../upkeep/upkeep.ts';
+import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { nameIn } from './names.ts';
+import { pageOf } from './page.ts';
+
+const checkWish = checker<UpkeepWish>(UPKEEP_WISH, 'The upkeep');
+
+/** What lies in a vault, and what is done to it. */
+export const POINT_ROUTES: readonly CallerRoute[] = [
+  {
+    ...{ method: 'GET', path: '/v1/vaults/{vault}/points', right: 'read' },
+    serve: async (catalog, request, caller) => {
+      const wish = { ...pageOf(request.query), group: request.query.get('group') ?? undefined };
+      return { status: 200, body: await withVault(catalog, request, caller, ({ vault }) => listPoints(vault, wish)) };
+    },
+  },
+  {
+    ...{ method: 'GET', path: '/v1/vaults/{vault}/points/{point}', right: 'read' },
+    serve: async (catalog, request, caller) => {
+      const point = request.params['point'] ?? '';
+      return { status: 200, body: await withVault(catalog, request, caller, ({ vault }) => showPoint(vault, point)) };
+    },
+  },
+  {
+    ...{ method: 'POST', path: '/v1/vaults/{vault}/upkeep', right: 'write' },
+    serve: async (catalog, { params, body }, caller) => {
+      const wish = checkWish(structuredClone(body ?? {}));
+      return { status: 202, body: await startUpkeep(catalog, caller, nameIn(params, 'vault'), wish) };
+    },
+  },
+  {
+    ...{ method: 'GET', path: '/v1/vaults/{vault}/upkeep', right: 'read' },
+    serve: async (catalog, { params }, caller) => ({
+      status: 200,
+      body: await lastUpkeep(catalog, caller, nameIn(params, 'vault')),
+    }),
+  },
+];
+
+async function withVault<T>(
+  { registry, tenants }: Catalog,
+  { params }: ApiRequest,
+  caller: Caller,
+  work: (tenant: TenantVault) => Promise<T>,
+): Promise<T> {
+  const { value } = await requireRecord(registry, 'vaults', caller.project, nameIn(params, 'vault'));
+  const tenant = await tenants.open(caller, value);
+  try {
+    return await work(tenant);
+  } finally {
+    await tenant.close();
+  }
+}

@@ -1,0 +1,104 @@
+import { EkkoError } from '#vault/errors.ts';
+import type { Caller } from '../caller.ts';
+import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
+import { volumesOf } from '../cloud/volumes.ts';
+import { findDisks, type MemberServer } from '../group/find-disks.ts';
+import { resolveGroup } from '../group/resolve-group.ts';
+import { checkPolicy } from '../policies/check-policy.ts';
+import { nextRun } from '../policies/schedule.ts';
+import { checkRecord, type PolicyRecord, readRecord, requireRecord } from '../registry/records.ts';
+import { nameIn } from './names.ts';
+import { pageOf } from './page.ts';
+
+/** Policies of a project, and whom they protect. */
+export const POLICY_ROUTES: readonly CallerRoute[] = [
+  { method: 'PUT', path: '/v1/policies/{policy}', right: 'write', serve: putPolicy },
+  {
+    ...{ method: 'GET', path: '/v1/policies/{policy}', right: 'read' },
+    serve: async ({ registry, now }, { params }, { project }) => {
+      const { value } = await requireRecord(registry, 'policies', project, nameIn(params, 'policy'));
+      return { status: 200, body: shown(value, now()) };
+    },
+  },
+  {
+    ...{ method: 'GET', path: '/v1/policies', right: 'read' },
+    serve: async ({ registry, now }, { query }, { project }) => {
+      const { records, next } = await registry.list(['policies', project], pageOf(query));
+      const policies = records.map(({ record }) => shown(checkRecord('policies', record), now()));
+      return { status: 200, body: { policies, ...(next && { next }) } };
+    },
+  },
+  { method: 'DELETE', path: '/v1/policies/{policy}', right: 'write', serve: forgetPolicy },
+  { method: 'GET', path: '/v1/policies/{policy}/members', right: 'read', serve: showMembers },
+];
+
+const TRIES = 5;
+
+async function putPolicy({ registry, now }: Catalog, { params, body }: ApiRequest, { project }: Caller) {
+  const policy = nameIn(params, 'policy');
+  const definition = checkPolicy(body, now());
+  if ((await readRecord(registry, 'vaults', project, definition.vault)) === undefined) {
+    throw new EkkoError(
+      'bad-input',
+      `There is no vault ${definition.vault} in this project. Make it by PUT /v1/vaults/${definition.vault}.`,
+    );
+  }
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    const record: PolicyRecord = { policy, definition, updatedAt: now().toISOString() };
+    const found = await readRecord(registry, 'policies', project, policy);
+    const last = found?.version ?? (await registry.lastVersion(['policies', project, policy]));
+    if ((await registry.write(['policies', project, policy], record, last)) === 'overtaken') continue;
+    return { status: found === undefined ? 201 : 200, body: shown(record, now()) };
+  }
+  throw new EkkoError('busy', `Policy ${policy} is being changed by others. Try again.`);
+}
+
+async function forgetPolicy({ registry }: Catalog, { params }: ApiRequest, { project }: Caller) {
+  const policy = nameIn(params, 'policy');
+  const { version, value } = await requireRecord(registry, 'policies', project, policy);
+  if ((await registry.forget(['policies', project, policy], version)) === 'overtaken') {
+    throw new EkkoError('busy', `Policy ${policy} was changed meanwhile. Look at it, and try again.`);
+  }
+  const message = `Policy ${policy} is deleted. Its restore points stay in vault ${value.definition.vault}.`;
+  return { status: 200, body: { policy, vault: value.definition.vault, message } };
+}
+
+function shown({ policy, definition, updatedAt }: PolicyRecord, now: Date) {
+  const next = definition.schedule === undefined ? undefined : nextRun(definition.schedule, now);
+  return { policy, definition, updatedAt, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
+}
+
+async function showMembers(catalog: Catalog, { params }: ApiRequest, caller: Caller) {
+  const { value } = await requireRecord(catalog.registry, 'policies', caller.project, nameIn(params, 'policy'));
+  const [group, volumes] = await Promise.all([
+    resolveGroup(catalog, caller, value.definition),
+    volumeNames(catalog, caller),
+  ]);
+  const { members, warnings } = await findDisks(group, caller, value.definition);
+  return {
+    status: 200,
+    body: { policy: value.policy, members: members.map((member) => shownMember(member, volumes)), warnings },
+  };
+}
+
+/** Names are for people: without Cinder there are none. */
+async function volumeNames({ endpoints: { cinder } }: Catalog, caller: Caller): Promise<ReadonlyMap<string, string>> {
+  if (cinder === undefined) return new Map();
+  const volumes = await volumesOf(cinder, caller).catch(() => new Map<string, never>());
+  return new Map([...volumes].map(([id, { name }]) => [id, name]));
+}
+
+function shownMember(
+  { server, name, status, host, problem, disks }: MemberServer,
+  volumes: ReadonlyMap<string, string>,
+) {
+  return {
+    ...{ server, name, status },
+    ...(host === undefined ? {} : { host }),
+    disks: disks.map(({ name: disk, size, volume }) => {
+      const called = volume === undefined ? undefined : volumes.get(volume);
+      return { name: disk, size, ...(volume && { volume }), ...(called && { volumeName: called }) };
+    }),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}

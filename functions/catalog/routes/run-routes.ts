@@ -1,0 +1,137 @@
+import { EkkoError } from '#vault/errors.ts';
+import { checker } from '../../rim/strict-ajv.ts';
+import type { Caller } from '../caller.ts';
+import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
+import { type RunRecord, requireRecord } from '../registry/records.ts';
+import { commit } from '../runs/commit.ts';
+import { abandon } from '../runs/end-run.ts';
+import { updateRun } from '../runs/open-runs.ts';
+import { lookAt, membersOf } from '../runs/run-members.ts';
+import { viewMember, viewRun } from '../runs/run-view.ts';
+import { type RunWish, startRun } from '../runs/start-run.ts';
+import { startExports, takeMoment } from '../runs/take-moment.ts';
+import { ticketOf } from '../runs/tickets.ts';
+import { COMMIT_WISH, NOTICES, RUN_WISH } from '../schemas.ts';
+import { runIn } from './names.ts';
+
+const checkRunWish = checker<RunWish>(RUN_WISH, 'The run');
+const checkCommit = checker<{ partial: boolean }>(COMMIT_WISH, 'The commit');
+const checkNotices = checker<{ keys: string[] }>(NOTICES, 'The notice');
+
+/** A run from its start to its end. Every call may reach another process. */
+export const RUN_ROUTES: readonly CallerRoute[] = [
+  { method: 'POST', path: '/v1/runs', right: 'write', serve: postRun },
+  { method: 'GET', path: '/v1/runs/{run}', right: 'read', serve: showRun },
+  { method: 'POST', path: '/v1/runs/{run}/moment', right: 'write', serve: postMoment },
+  { method: 'POST', path: '/v1/runs/{run}/retry', right: 'write', serve: postRetry },
+  { method: 'POST', path: '/v1/runs/{run}/commit', right: 'write', serve: postCommit },
+  { method: 'DELETE', path: '/v1/runs/{run}', right: 'write', serve: deleteRun },
+  { method: 'GET', path: '/v1/runs/{run}/members/{server}/ticket', right: 'write', serve: showTicket },
+  { method: 'POST', path: '/v1/runs/{run}/notices', right: 'write', serve: postNotices },
+];
+
+async function recordIn({ registry }: Catalog, { params }: ApiRequest, { project }: Caller): Promise<RunRecord> {
+  return (await requireRecord(registry, 'runs', project, runIn(params))).value;
+}
+
+async function postRun(catalog: Catalog, { body }: ApiRequest, caller: Caller) {
+  const wish = checkRunWish(structuredClone(body));
+  const start = () => startRun(catalog, caller, wish);
+  const name = `start ${caller.project} ${wish.id ?? ''}`;
+  const { record, warnings, fresh } = await (wish.id === undefined ? start() : catalog.runs.once(name, start));
+  const view = fresh ? viewRun(record, membersBefore(record)) : await lookAt(record, caller.token);
+  return { status: fresh ? 201 : 200, body: { ...view, warnings: warnings.slice(0, MOST_WARNINGS) } };
+}
+
+const MOST_WARNINGS = 50;
+
+/** Of a run that was just started no exporter knows anything yet. */
+function membersBefore(record: RunRecord) {
+  return record.members.map((member) => viewMember(record, member, undefined));
+}
+
+async function showRun(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  return { status: 200, body: await lookAt(await recordIn(catalog, request, caller), caller.token) };
+}
+
+async function postMoment(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  const held = await catalog.runs.once(`moment ${caller.project} ${record.run}`, () =>
+    holdMoment(catalog, caller, record.run),
+  );
+  return { status: 200, body: await lookAt(held, caller.token) };
+}
+
+/** A moment that was taken is not taken again: only exports that have not begun are begun. */
+async function holdMoment(catalog: Catalog, caller: Caller, run: string): Promise<RunRecord> {
+  const { value: record } = await requireRecord(catalog.registry, 'runs', caller.project, run);
+  if (record.moment !== undefined) {
+    const held = (await membersOf(record, caller.token)).filter(({ state }) => state === 'held');
+    if (held.length > 0) await startExports(record, caller.token, new Set(held.map(({ server }) => server)));
+    return record;
+  }
+  // Exporters fetch their tickets at once: the vault is opened one time, before them.
+  await catalog.runs.open(caller, record);
+  const moment = await takeMoment(record, { token: caller.token, catalog: catalog.publicUrl, now: catalog.now });
+  const taken = await updateRun(catalog.registry, caller, run, (now) =>
+    now.moment === undefined ? { ...now, moment } : now,
+  );
+  await startExports(taken, caller.token);
+  return taken;
+}
+
+async function postRetry(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  if (record.moment === undefined)
+    throw new EkkoError('run-incomplete', `Run ${record.run} holds no moment yet. POST /moment first.`);
+  const { parts } = await catalog.runs.open(caller, record);
+  const failed = new Set(
+    (await membersOf(record, caller.token)).filter(({ state }) => state === 'failed').map(({ server }) => server),
+  );
+  parts.forgive(
+    record.members.filter(({ server }) => failed.has(server)).flatMap(({ disks }) => disks.map(({ index }) => index)),
+  );
+  await startExports(record, caller.token, failed);
+  return { status: 200, body: await lookAt(record, caller.token) };
+}
+
+async function postCommit(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const { partial } = checkCommit(structuredClone(request.body ?? {}));
+  const record = await recordIn(catalog, request, caller);
+  const point = await catalog.runs.once(`commit ${caller.project} ${record.run}`, () =>
+    commit(catalog, caller, record, partial),
+  );
+  return { status: 200, body: point };
+}
+
+async function deleteRun(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const record = await recordIn(catalog, request, caller);
+  const reason = (request.query.get('reason') ?? 'asked for').slice(0, 300);
+  const ended = await catalog.runs.once(`abandon ${caller.project} ${record.run}`, () =>
+    abandon(catalog, caller, record, reason),
+  );
+  return { status: 200, body: await lookAt(ended, caller.token) };
+}
+
+async function showTicket(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  const { tenant } = await catalog.runs.open(caller, record);
+  return { status: 200, body: await ticketOf(tenant, record, request.params['server'] ?? '') };
+}
+
+async function postNotices(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const { keys } = checkNotices(structuredClone(request.body));
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  const { parts } = await catalog.runs.open(caller, record);
+  await parts.notice(keys);
+  return { status: 202, body: { accepted: keys.length, waiting: parts.waiting() } };
+}
+
+function refuseEnded({ run, ended }: RunRecord): void {
+  if (ended === undefined) return;
+  throw new EkkoError('run-ended', `Run ${run} was ${ended.outcome} at ${ended.at}. Start another one.`);
+}

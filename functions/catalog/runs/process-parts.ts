@@ -1,0 +1,84 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { codeOf, EkkoError, type ErrorCode } from '#vault/errors.ts';
+import { Folder, placeOf, stagingKey } from '#vault/store/object-names.ts';
+import { stagedNotification } from '../../rim/staging-event.ts';
+import type { TenantVault } from '../vaults/tenant-vaults.ts';
+
+/** Takes staged parts of one run to the segment-processor. */
+export interface RunParts {
+  /** Resolves when the parts are taken on and there is room for more. Throws `bad-input` for keys of anything else. */
+  notice(keys: readonly string[]): Promise<void>;
+  /** Processes what is staged of these disks (by number), noticed or not; answers why those that could not be, by disk. */
+  settle(disks: readonly number[]): Promise<ReadonlyMap<number, Error>>;
+  /** Parts that are noticed and not yet processed. */
+  waiting(): number;
+  /** Tries again what failed. */
+  forgive(disks: readonly number[]): void;
+}
+
+/** Failures that another try can cure. */
+const PASSING: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
+  'store-failed',
+  'function-failed',
+  undefined,
+]);
+const TRIES = 4;
+const FIRST_PAUSE_MS = 100;
+const AT_ONCE = 8;
+/** More than this wait for room: then exporters do, too. */
+const MOST_WAITING = 256;
+
+export function openRunParts(run: string, tenant: TenantVault): RunParts {
+  const limit = pLimit(AT_ONCE);
+  const working = new Map<string, Promise<void>>();
+  const failed = new Map<number, Error>();
+  const submit = (key: string): void => {
+    if (working.has(key)) return;
+    const { disk } = placeOf(key);
+    const work = limit(() => processPart(tenant, key))
+      .catch((error: unknown) => void failed.set(disk, error instanceof Error ? error : new Error(String(error))))
+      .finally(() => working.delete(key));
+    working.set(key, work);
+  };
+  return {
+    waiting: () => working.size,
+    forgive: (disks) => {
+      for (const disk of disks) failed.delete(disk);
+    },
+    async notice(keys) {
+      for (const key of keys.map((each) => checkPart(run, each))) submit(key);
+      while (working.size > MOST_WAITING) await Promise.race(working.values());
+    },
+    async settle(disks) {
+      await Promise.all(working.values());
+      for (const disk of disks) failed.delete(disk);
+      for (const disk of disks) {
+        const folder = stagingKey({ run, disk, part: 'summary' }).replace(/summary$/, '');
+        for await (const { key } of tenant.vault.store.list(folder)) if (!key.endsWith('/summary')) submit(key);
+      }
+      await Promise.all(working.values());
+      return new Map([...failed].filter(([disk]) => disks.includes(disk)));
+    },
+  };
+}
+
+/** Keys come from outside: they name parts of this very run. */
+function checkPart(run: string, key: string): string {
+  const place = placeOf(key);
+  if (place.run === run && place.part !== 'summary') return key;
+  throw new EkkoError('bad-input', `${key} is no part of run ${run} (${Folder.staging}${run}/…).`);
+}
+
+async function processPart(tenant: TenantVault, key: string): Promise<void> {
+  const event = { Records: [{ messageId: key, body: stagedNotification(key) }] };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await tenant.invoke('segment-processor', event);
+      return;
+    } catch (error) {
+      if (attempt === TRIES || !PASSING.has(codeOf(error))) throw error;
+      await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1));
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import { EkkoError } from '#vault/errors.ts';
+import { encodeTicket, type KnownDisk, serverTicket } from '#vault/export-ticket.ts';
+import type { RunRecord } from '../registry/records.ts';
+import type { TenantVault } from '../vaults/tenant-vaults.ts';
+
+/**
+ * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing. Secret. Throws
+ * `not-found` for a server that takes no part, `run-ended` when the journal says so.
+ */
+export async function ticketOf(tenant: TenantVault, record: RunRecord, server: string): Promise<object> {
+  const member = record.members.find((each) => each.server === server);
+  if (member === undefined || member.disks.length === 0) {
+    throw new EkkoError('not-found', `Server ${server} takes no part in run ${record.run}.`);
+  }
+  const { vault } = tenant;
+  const open = (await vault.journal.refresh()).openRuns.get(record.run);
+  if (open === undefined) {
+    throw new EkkoError('run-ended', `Run ${record.run} has ended: no ticket is given any more.`);
+  }
+  const { quiesce, bandwidth } = record;
+  const indexes = member.disks.map(({ index }) => index);
+  const ticket = serverTicket(vault, record.run, open.disks, indexes, {
+    ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
+  });
+  return withPointsByName(JSON.parse(encodeTicket(ticket)) as EncodedTicket);
+}
+
+interface EncodedTicket {
+  readonly disks: readonly { readonly points: readonly KnownDisk[] }[];
+}
+
+/** The same once more, as exporters ask for it: sizes by point, and what the newest one says. */
+function withPointsByName({ disks, ...ticket }: EncodedTicket): object {
+  return {
+    ...ticket,
+    disks: disks.map((disk) => {
+      const known = Object.fromEntries(disk.points.map(({ run, size }) => [run, size]));
+      const [newest] = disk.points;
+      return { ...disk, known, ...(newest === undefined ? {} : { newest: newest.run, lineage: newest.manifest }) };
+    }),
+  };
+}

@@ -1,0 +1,56 @@
+import { NAME_PATTERN } from './policies/policy-schema.ts';
+
+/** Bodies that callers send, as JSON Schema 2020-12: what the service checks by, and what the OpenAPI document shows. */
+const text = { type: 'string', minLength: 1, maxLength: 1024 } as const;
+export const UUID = { type: 'string', pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' } as const;
+export const NAME = { type: 'string', pattern: NAME_PATTERN } as const;
+
+function closed(properties: Record<string, object>, required: readonly string[] = []) {
+  return { type: 'object', properties, required, additionalProperties: false } as const;
+}
+
+export const VAULT_WISH = closed(
+  {
+    store: {
+      type: 'string',
+      maxLength: 512,
+      // A container of the caller's own account, never a host.
+      pattern: '^swift:[A-Za-z0-9][A-Za-z0-9._-]{0,254}(/[a-z0-9][a-z0-9._-]*)*$',
+      description: 'swift:CONTAINER[/PREFIX], in the account of the project.',
+    },
+    recipients: {
+      ...{ type: 'array', maxItems: 16, default: [] },
+      items: { type: 'string', pattern: '^ekko-recipient-1:[A-Za-z0-9_-]{43}$' },
+      description: 'Public keys that can open the vault too.',
+    },
+    escrow: { const: 'waived', description: 'Said aloud: the vault needs no second recipient.' },
+  },
+  ['store'],
+);
+
+export const RUN_WISH = closed(
+  {
+    policy: NAME,
+    id: { ...UUID, description: 'The caller’s own: the same one again is the same run.' },
+    reason: { ...text, maxLength: 300 },
+  },
+  ['policy'],
+);
+
+export const COMMIT_WISH = closed({
+  partial: { type: 'boolean', default: false, description: 'Without the members that failed.' },
+});
+
+export const NOTICES = closed(
+  { keys: { type: 'array', minItems: 1, maxItems: 1000, items: { type: 'string', maxLength: 512 } } },
+  ['keys'],
+);
+
+export const EXPORTER_WISH = closed({ url: { type: 'string', maxLength: 512 } }, ['url']);
+
+export const UPKEEP_WISH = closed({
+  retention: { type: 'boolean', default: false, description: 'Apply the retention rules of the vault’s policies.' },
+  sweep: { type: 'boolean', default: false, description: 'Remove what no restore point needs.' },
+  verify: { type: 'number', exclusiveMinimum: 0, maximum: 100, description: 'Percent of the vault to verify.' },
+  dryRun: { type: 'boolean', default: false },
+});

@@ -1,0 +1,190 @@
+import { EkkoError } from '#vault/errors.ts';
+import { barbicanKeyProvider, type KeyManager, storeNewIdentity } from '#vault/keys/barbican-key.ts';
+import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
+import type { KeyProvider } from '#vault/keys/key-provider.ts';
+import { VAULT_JSON } from '#vault/store/object-names.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+import { openStore } from '#vault/store/open-store.ts';
+import { temporaryUpload } from '#vault/store/swift/temporary-url.ts';
+import { createVault, openVault, readDescription, type Vault } from '#vault/vault.ts';
+import type { Caller } from '../caller.ts';
+import type { CloudEndpoints } from '../settings.ts';
+import type { TenantVault, TenantVaults, WantedVault } from './tenant-vaults.ts';
+
+/** Functions over one vault, in threads of this process or elsewhere. */
+export interface VaultFunctions {
+  invoke(name: string, event: unknown): Promise<unknown>;
+  /** Lets calls under way end. */
+  close(): Promise<void>;
+}
+
+/** What functions are started with. Secret as a whole. */
+export interface FunctionPlace {
+  /** URL of the vault. */
+  readonly vault: string;
+  /** How to get at the store: a token among it. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** 32 bytes. */
+  readonly privateKey: Uint8Array;
+  readonly journalFile: string;
+}
+
+export interface SwiftVaultsSettings {
+  readonly endpoints: Pick<CloudEndpoints, 'swift' | 'barbican'>;
+  readonly authorities: string | undefined;
+  readonly journalFile: string;
+  readonly functions: (place: FunctionPlace) => VaultFunctions;
+}
+
+/** How long an exporter may stage parts before it has to ask for another ticket. */
+const UPLOAD_MS = 12 * 3_600_000;
+/** A token that ends this much later is worth opening everything anew. */
+const LATER_MS = 60_000;
+
+/** Vaults in containers of their tenants' own accounts, with keys in Barbican: all with the token of whoever calls. */
+export function openSwiftVaults(settings: SwiftVaultsSettings): TenantVaults {
+  return {
+    make: (caller, wanted) => makeVault(settings, caller, wanted),
+    open: (caller, { store, access }) => openTenantVault(settings, caller, urlOf(store), access['secret'] ?? ''),
+  };
+}
+
+/** `swift:CONTAINER[/PREFIX]` as stores are named. */
+function urlOf(place: string): string {
+  return place.replace(/^swift:\/*/, 'swift://');
+}
+
+function environmentOf(
+  { endpoints, authorities }: SwiftVaultsSettings,
+  { token, project }: Caller,
+): Record<string, string> {
+  const account = endpoints.swift.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project));
+  return {
+    ...{ OS_AUTH_TYPE: 'token', OS_TOKEN: token, OS_STORAGE_URL: account },
+    ...(authorities === undefined ? {} : { OS_CACERT: authorities }),
+  };
+}
+
+function managerOf({ endpoints }: SwiftVaultsSettings, token: () => string): KeyManager {
+  return { endpoint: endpoints.barbican.replace(/\/$/, ''), token };
+}
+
+async function makeVault(settings: SwiftVaultsSettings, caller: Caller, wanted: WantedVault) {
+  const store = await openStore(urlOf(wanted.store), environmentOf(settings, caller));
+  const manager = managerOf(settings, () => caller.token);
+  const secret = await secretIn(store);
+  if (secret === undefined) return createNew(settings, manager, store, wanted);
+  const vault = await openVault(store, barbicanKeyProvider(manager, secret), settings.journalFile);
+  if (wanted.escrowWaived && vault.journal.state().escrow === 'missing') {
+    await vault.journal.append(() => ({ type: 'escrow-waived', at: new Date().toISOString() }));
+  }
+  return { id: vault.id, access: { secret } };
+}
+
+async function createNew(settings: SwiftVaultsSettings, manager: KeyManager, store: ObjectStore, wanted: WantedVault) {
+  const others = wanted.recipients.map(parseRecipient);
+  const { identity, secret } = await storeNewIdentity(manager, `ekko vault ${wanted.vault}`);
+  const vault = await createVault(store, {
+    recipients: [
+      { kind: 'barbican', publicKey: identity.publicKey, label: secret },
+      ...others.map((publicKey) => ({ kind: 'key-file', publicKey }) as const),
+    ],
+    noEscrow: wanted.escrowWaived && others.length === 0,
+    now: new Date(),
+    journalFile: settings.journalFile,
+  });
+  const [second] = others;
+  if (second !== undefined) {
+    const at = new Date().toISOString();
+    await vault.journal.append(() => ({ type: 'escrow-confirmed', recipient: fingerprintOf(second), at }));
+  }
+  return { id: vault.id, access: { secret } };
+}
+
+/** The secret that `vault.json` names, where there is a vault: nobody vouches for it, but only the tenant's own secrets open by it. */
+async function secretIn(store: ObjectStore): Promise<string | undefined> {
+  const found = await readDescription(store).catch((error: unknown) => {
+    if (error instanceof EkkoError && error.code === 'object-missing') return undefined;
+    throw error;
+  });
+  if (found === undefined) return undefined;
+  const label = found.description.epoch.wrapped.find(({ kind }) => kind === 'barbican')?.label;
+  if (label !== undefined) return label;
+  throw new EkkoError(
+    'wrong-key',
+    `${store.url}/${VAULT_JSON} names no secret of Barbican: that vault was not made here. Choose another prefix.`,
+  );
+}
+
+async function openTenantVault(
+  settings: SwiftVaultsSettings,
+  caller: Caller,
+  url: string,
+  secret: string,
+): Promise<TenantVault> {
+  let acting = caller;
+  let inner = await openStore(url, environmentOf(settings, caller));
+  let functions: Promise<VaultFunctions> | undefined;
+  const store = through(() => inner);
+  const kept = keeping(
+    barbicanKeyProvider(
+      managerOf(settings, () => acting.token),
+      secret,
+    ),
+  );
+  const vault: Vault = await openVault(store, kept.provider, settings.journalFile);
+  const start = async (): Promise<VaultFunctions> =>
+    settings.functions({
+      ...{ vault: url, environment: environmentOf(settings, acting), journalFile: settings.journalFile },
+      privateKey: await kept.privateKey(),
+    });
+  const stop = async () => {
+    const running = await functions?.catch(() => undefined);
+    functions = undefined;
+    await running?.close();
+  };
+  return {
+    vault,
+    async invoke(name, event) {
+      functions ??= start();
+      return (await functions).invoke(name, event);
+    },
+    upload: (run) => {
+      const until = new Date(Date.now() + UPLOAD_MS);
+      return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));
+    },
+    async renew(next) {
+      if (next.token === acting.token || next.expiresAt < acting.expiresAt + LATER_MS) return;
+      acting = next;
+      inner = await openStore(url, environmentOf(settings, next));
+      await stop();
+    },
+    close: stop,
+  };
+}
+
+/** A store that is another one whenever somebody changes it. */
+function through(current: () => ObjectStore): ObjectStore {
+  return {
+    get url() {
+      return current().url;
+    },
+    create: (key, body, options) => current().create(key, body, options),
+    get: (key, range) => current().get(key, range),
+    list: (prefix, options) => current().list(prefix, options),
+    remove: (keys) => current().remove(keys),
+  };
+}
+
+/** Remembers the key for the functions: Barbican is asked once. */
+function keeping(provider: KeyProvider) {
+  let found: ReturnType<KeyProvider['identity']> | undefined;
+  const identity: KeyProvider['identity'] = (offered) => {
+    found ??= provider.identity(offered);
+    return found;
+  };
+  return {
+    provider: { ...provider, identity },
+    privateKey: async () => (await identity([])).privateKey.export(),
+  };
+}

@@ -1,0 +1,245 @@
+import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import { exportDisk, plannedBytes } from '../../../host-exporter/staging/export-disk.ts';
+import { type ModelGuest, newModelGuest } from '../../model/model-guest.ts';
+import type { FakeCloud } from './fake-cloud.ts';
+import { type FakeAnswer, type FakeRequest, type HttpFake, openHttpFake } from './http-fake.ts';
+import type { Places } from './test-vaults.ts';
+
+/** A step at a server, as the exporter saw it. */
+export interface SeenStep {
+  readonly server: string;
+  readonly step: string;
+  readonly at: number;
+}
+
+/** An exporter that speaks the contract over disks in memory; parts are sealed and staged by the real exporter's own code. */
+export interface StubExporter {
+  readonly host: string;
+  readonly url: () => string;
+  readonly steps: SeenStep[];
+  /** Steps that fail, as `freeze` or `<server> freeze`. */
+  readonly faults: Set<string>;
+  /** Bytes of segments by full disk name: `<server>/<disk>`. */
+  readonly disks: Map<string, ModelGuest>;
+  /** Milliseconds that each step takes. */
+  delay: number;
+  /** Dies when it is asked for this step, without an answer. */
+  dieBefore: string | undefined;
+  /** Exports wait until it is resolved. */
+  gate: Promise<void>;
+  /** How runs ended, by `<run> <server>`. */
+  readonly outcomes: Map<string, string>;
+  addDisk(name: string, segments: number): ModelGuest;
+  /** The exporter dies with all that it held. */
+  stop(): Promise<void>;
+}
+
+/** As the catalog gives it. */
+interface MemberTicket {
+  readonly run: string;
+  readonly vault: string;
+  readonly epoch: number;
+  readonly stagingPublicKey: string;
+  readonly disks: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly token: string;
+    readonly newest?: string;
+    readonly known: Readonly<Record<string, number>>;
+    readonly lineage?: string;
+  }[];
+  readonly upload: { readonly url: string };
+  readonly quiesce: 'require' | 'prefer' | 'never';
+}
+
+interface Member {
+  state: string;
+  readonly ticket: MemberTicket;
+  moments: { readonly moment: HeldMoment; readonly index: number; readonly name: string }[];
+  done: Map<string, number>;
+  problem?: string;
+}
+
+export async function openStubExporter(
+  cloud: FakeCloud,
+  host: string,
+  places: Pick<Places, 'store'>,
+): Promise<StubExporter> {
+  const members = new Map<string, Member>();
+  const steps: SeenStep[] = [];
+  const faults = new Set<string>();
+  const disks = new Map<string, ModelGuest>();
+  const outcomes = new Map<string, string>();
+  const stub: Partial<StubExporter> & Pick<StubExporter, 'delay' | 'gate' | 'dieBefore'> = {
+    delay: 0,
+    gate: Promise.resolve(),
+    dieBefore: undefined,
+  };
+  const owns = (server: string, token: string) =>
+    cloud.servers.get(server)?.project === cloud.tokens.get(token)?.project;
+  const stateOf = ({ state, moments, done, problem }: Member): FakeAnswer => ({
+    status: 200,
+    body: {
+      state,
+      disks: moments.map(({ moment, name }) => ({
+        name,
+        bytesTotal: moment.plans.reduce((sum, plan) => sum + plannedBytes(plan), 0),
+        bytesDone: done.get(name) ?? 0,
+      })),
+      ...(problem === undefined ? {} : { problem }),
+    },
+  });
+
+  const prepare = async (key: string, server: string, run: string, request: FakeRequest): Promise<FakeAnswer> => {
+    const found = members.get(key);
+    if (found !== undefined) return stateOf(found);
+    const { catalog } = request.body as { catalog: string };
+    const answer = await fetch(`${catalog}/v1/runs/${run}/members/${server}/ticket`, {
+      headers: { 'x-auth-token': request.headers['x-auth-token'] ?? '' },
+    });
+    if (!answer.ok) return problemOf(502, `No ticket: ${await answer.text()}`);
+    const member: Member = {
+      state: 'prepared',
+      ticket: (await answer.json()) as MemberTicket,
+      moments: [],
+      done: new Map(),
+    };
+    members.set(key, member);
+    return stateOf(member);
+  };
+
+  const checkpoint = async ({ ticket }: Member) => {
+    const moments: Member['moments'] = [];
+    for (const { index, name, newest, known } of ticket.disks) {
+      const guest = disks.get(name);
+      if (guest === undefined) throw new Error(`no disk ${name}`);
+      const wish = {
+        known: (point: string) => known[point],
+        newest: () => newest,
+        readAll: undefined,
+        quiesce: ticket.quiesce,
+        auditShare: 0,
+      };
+      moments.push({ moment: await guest.take({ run: ticket.run, ...wish }), index, name });
+    }
+    return moments;
+  };
+
+  const exportAll = async (member: Member, server: string, catalog: string, token: string) => {
+    const { ticket, moments, done } = member;
+    try {
+      await stub.gate;
+      if (faults.has('exporting') || faults.has(`${server} exporting`))
+        throw new Error('the guest’s disk cannot be read');
+      const staging = places.store(ticket.upload.url.replace(/^place:(.*)\/$/, '$1'));
+      for (const { moment, index, name } of moments) {
+        const disk = ticket.disks.find((each) => each.index === index);
+        const sealed = {
+          ...{ vault: ticket.vault, run: ticket.run, disk: index, epoch: ticket.epoch },
+          stagingPublicKey: Buffer.from(ticket.stagingPublicKey, 'base64'),
+          token: Buffer.from(disk?.token ?? '', 'base64'),
+        };
+        const notice = async (key: string) => {
+          if (faults.has('notices')) return;
+          await fetch(`${catalog}/v1/runs/${ticket.run}/notices`, {
+            method: 'POST',
+            headers: { 'x-auth-token': token, 'content-type': 'application/json' },
+            body: JSON.stringify({ keys: [key] }),
+          }).catch(() => undefined);
+        };
+        const progress = (bytes: number) => void done.set(name, (done.get(name) ?? 0) + bytes);
+        await exportDisk(moment, 0, sealed, disk?.lineage, {
+          staging,
+          notice,
+          progress,
+          bandwidth: undefined,
+          partSegments: 4,
+        });
+      }
+      member.state = 'staged';
+    } catch (error) {
+      member.state = 'failed';
+      member.problem = error instanceof Error ? error.message : String(error);
+    }
+  };
+
+  let catalogUrl = '';
+  const answerStep = async (member: Member, step: string, server: string, token: string): Promise<FakeAnswer> => {
+    if (faults.has(step) || faults.has(`${server} ${step}`))
+      return problemOf(500, `${step} of ${server} failed on purpose.`);
+    if (step === 'freeze') member.state = 'frozen';
+    if (step === 'checkpoint' && member.state === 'frozen') {
+      member.moments = await checkpoint(member);
+      member.state = 'held';
+    }
+    if (step === 'export' && member.state !== 'staged') {
+      member.state = 'exporting';
+      delete member.problem;
+      member.done.clear();
+      void exportAll(member, server, catalogUrl, token);
+    }
+    return stateOf(member);
+  };
+
+  const answer = async (request: FakeRequest): Promise<FakeAnswer | undefined> => {
+    const token = request.headers['x-auth-token'] ?? '';
+    const [, , kind, first = '', , second = '', step] = request.path.split('/');
+    const server = kind === 'servers' ? first : second;
+    if (!owns(server, token)) return problemOf(404, 'no such server');
+    if (cloud.servers.get(server)?.host !== host) return problemOf(404, 'not here');
+    if (kind === 'servers')
+      return faults.has('disks')
+        ? problemOf(500, 'libvirt does not answer')
+        : { status: 200, body: { server, disks: disksOf(server) } };
+    const key = `${first} ${server}`;
+    const name = step ?? request.method;
+    if (name === stub.dieBefore) {
+      void fake.close();
+      return new Promise<never>(() => undefined);
+    }
+    if (faults.has(name)) return problemOf(500, `${name} of ${server} failed on purpose.`);
+    if (name !== 'GET') steps.push({ server, step: name, at: performance.now() });
+    if (stub.delay > 0 && name !== 'GET') await new Promise((resolve) => setTimeout(resolve, stub.delay));
+    if (name === 'PUT') {
+      if (faults.has('prepare') || faults.has(`${server} prepare`))
+        return problemOf(500, `prepare of ${server} failed on purpose.`);
+      catalogUrl = (request.body as { catalog: string }).catalog;
+      return prepare(key, server, first, request);
+    }
+    const member = members.get(key);
+    if (member === undefined) return problemOf(404, 'no such run');
+    if (name === 'GET') return stateOf(member);
+    if (name !== 'DELETE') return answerStep(member, name, server, token);
+    const outcome = request.query.get('outcome') === 'committed' ? 'committed' : 'abandoned';
+    for (const { moment } of member.moments) await moment.end(outcome);
+    members.delete(key);
+    outcomes.set(key, outcome);
+    return { status: 204 };
+  };
+
+  const disksOf = (server: string) =>
+    [...disks.keys()].flatMap((name) => {
+      if (!name.startsWith(`${server}/`)) return [];
+      const own = name.slice(server.length + 1);
+      const volume = own.includes('-') ? { kind: 'volume', volume: own } : { kind: 'local' };
+      return [{ name, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume }];
+    });
+  const fake: HttpFake = await openHttpFake(answer);
+  return Object.assign(stub, {
+    ...{ host, steps, faults, disks, outcomes, url: () => fake.url },
+    addDisk(name: string, segments: number) {
+      const guest = newModelGuest({ name, segments, missing: 0, dead: () => false });
+      disks.set(name, guest);
+      return guest;
+    },
+    stop: () => fake.close(),
+  });
+}
+
+function problemOf(status: number, detail: string): FakeAnswer {
+  return {
+    status,
+    body: { status, code: 'qemu-failed', detail },
+    headers: { 'content-type': 'application/problem+json' },
+  };
+}
