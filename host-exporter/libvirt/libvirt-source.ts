@@ -23,6 +23,8 @@ export interface LibvirtSource extends ChangedBlockSource {
   /** Cleans up as `take` does, and finds out all that can be known without an effect on the guest. Throws `busy`, `qemu-failed`, `disk-unknown`. */
   prepare(request: MomentRequest): Promise<PreparedMoment>;
   take(request: MomentRequest): Promise<EndableMoment>;
+  /** Clears away what an exporter that died left behind, as `take` does first; the bitmaps stay. */
+  cleanUp(): Promise<void>;
   /** Ends what an earlier exporter held of run `run`: cleans up, and keeps or removes bitmaps as the end of its moment would have. */
   settle(run: string, outcome: 'committed' | 'abandoned'): Promise<void>;
 }
@@ -96,7 +98,7 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
     if (moment?.held) await moment.end('undecided');
   }
 
-  return { disks, prepare, take, settle, close };
+  return { disks, prepare, take, settle, cleanUp: () => cleanUpDomain(context), close };
 }
 
 async function findOut(context: DomainContext, request: MomentRequest): Promise<Preparation> {
