@@ -49,12 +49,17 @@ const programs = {
   virsh: 'libvirt-clients',
 };
 
+const libvirt = [
+  ...['libvirtd', 'virsh', 'qemu-system-x86_64', 'qemu-img'],
+  '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
+];
 const keystone = ['keystone-manage', 'uwsgi_python3', 'sqlite3'];
 
 /** What a test may need, and the programs that it then calls. */
 export const needs = {
   qemu: ['qemu-system-x86_64', 'qemu-img', 'qemu-storage-daemon'],
   guest: ['qemu-system-x86_64', 'qemu-img', 'qemu-storage-daemon', 'cpio', 'mkfs.ext4'],
+  libvirt,
   restic: ['restic'],
   borg: ['borg'],
   nbdcopy: ['nbdcopy'],
@@ -75,9 +80,7 @@ export const needs = {
   // On top of the control plane.
   compute: [
     ...['glance-manage', 'placement-manage', 'nova-manage', 'neutron-server', 'cinder-manage'],
-    ...['libvirtd', 'virsh', '/usr/lib/python3/dist-packages/libvirt.py'],
-    '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
-    ...['qemu-system-x86_64', 'qemu-img'],
+    ...[...libvirt, '/usr/lib/python3/dist-packages/libvirt.py'],
   ],
 };
 

@@ -21,8 +21,11 @@ export function bitmapName(run: string): string {
   return OWN_PREFIX + run;
 }
 
+/** What decides from where a disk's changes can be counted. */
+export type BitmapKeeper = Pick<GuestDisk, 'name' | 'size' | 'keepsBitmaps' | 'bitmaps'>;
+
 /** The newest usable bitmap of ours whose restore point the vault knows at the disk's present size. Never an error. */
-export function chooseParent(disk: GuestDisk, request: MomentRequest): Parent {
+export function chooseParent(disk: BitmapKeeper, request: MomentRequest): Parent {
   if (request.readAll !== undefined) return full(request.readAll);
   const newest = request.newest(disk.name);
   if (newest === undefined) return full('first-backup');
@@ -44,7 +47,7 @@ function pointOf(bitmap: DirtyBitmap): string {
   return bitmap.name.slice(OWN_PREFIX.length);
 }
 
-function whyUnusable(bitmap: DirtyBitmap, disk: GuestDisk, request: MomentRequest): FullReason | undefined {
+function whyUnusable(bitmap: DirtyBitmap, disk: BitmapKeeper, request: MomentRequest): FullReason | undefined {
   const size = request.known(pointOf(bitmap), disk.name);
   if (size === undefined) return 'bitmap-parent-unknown';
   if (size !== disk.size) return 'disk-resized';

@@ -6,7 +6,8 @@ import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
 import type { ChangedBlockSource, MomentRequest, SourceDisk } from './changed-block-source.ts';
 import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
-import { type GuestContext, openMoment, type QemuMoment } from './qemu-moment.ts';
+import type { EndableMoment } from './held-moment.ts';
+import { type GuestContext, openMoment } from './qemu-moment.ts';
 import { completeSettings, type QemuSourceOptions } from './qemu-settings.ts';
 import { quiesceGuest } from './quiesce.ts';
 import { openScratch, type ScratchArea } from './scratch.ts';
@@ -20,7 +21,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
   const settings = completeSettings(options);
   const area = openScratch(settings.scratchDirectory, settings.qmpSocket);
   let qmp = await connectQmp(settings.qmpSocket);
-  let moment: QemuMoment | undefined;
+  let moment: EndableMoment | undefined;
   let taking = false;
   let closed = false;
 
@@ -33,7 +34,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
     return (await selectDisks(await monitor(), settings.disks)).map(toSourceDisk);
   }
 
-  async function take(request: MomentRequest): Promise<QemuMoment> {
+  async function take(request: MomentRequest): Promise<EndableMoment> {
     if (taking || moment?.held) {
       throw new EkkoError(
         'busy',
@@ -61,7 +62,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
   return { disks, take, close };
 }
 
-async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<QemuMoment> {
+async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<EndableMoment> {
   const { settings, area } = guest;
   const bitmap = bitmapName(request.run);
   const qmp = await guest.monitor();
@@ -88,7 +89,7 @@ async function hold(
   request: MomentRequest,
   fleeced: readonly FleecedDisk[],
   bitmap: string,
-): Promise<QemuMoment> {
+): Promise<EndableMoment> {
   await prepareFleecing(qmp, guest.area, fleeced);
   const wasRunning = (await guestStatus(qmp)) === 'running';
   const quiesced = await quiesceGuest(guest.settings, request.quiesce, wasRunning, async () => {

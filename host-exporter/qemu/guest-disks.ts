@@ -73,12 +73,14 @@ function devicePath(device: JsonObject): string {
   return textOf(device, 'qdev').replace(/\/virtio-backend$/, '');
 }
 
-function qcow2Version(image: JsonObject): string {
+/** The `compat` of a qcow2 image; "0.10" keeps no bitmaps. */
+export function qcow2Version(image: JsonObject): string {
   const specific = asObject(memberOf(image, 'format-specific') ?? {}, 'format-specific');
   return textOf(asObject(memberOf(specific, 'data') ?? {}, 'format-specific data'), 'compat');
 }
 
-function parseBitmap(bitmap: JsonObject): DirtyBitmap {
+/** A bitmap as QEMU lists it. */
+export function parseBitmap(bitmap: JsonObject): DirtyBitmap {
   const what = `dirty bitmap ${textOf(bitmap, 'name')}`;
   return {
     name: textOf(bitmap, 'name'),

@@ -7,7 +7,7 @@ import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EkkoError } from '#vault/errors.ts';
-import { connectAgent } from './guest-agent.ts';
+import { openAgent } from '../libvirt/open-agent.ts';
 import { asObject, textOf } from './json-value.ts';
 import { isQemuGone } from './qmp-client.ts';
 
@@ -70,7 +70,7 @@ export async function thawUntilThawed(agentSocket: string, record: string, limit
 
 async function thawOnce(agentSocket: string, answerMs: number): Promise<unknown> {
   try {
-    const agent = await connectAgent(agentSocket, answerMs);
+    const agent = await openAgent(agentSocket, answerMs);
     try {
       // A refused thaw says nothing: only the status counts.
       await agent.thaw(answerMs).catch(() => undefined);

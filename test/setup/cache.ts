@@ -11,6 +11,7 @@ export const cache = join(checkout, 'node_modules', '.cache', 'ekko');
 export type Need =
   | 'qemu'
   | 'guest'
+  | 'libvirt'
   | 'restic'
   | 'borg'
   | 'nbdcopy'

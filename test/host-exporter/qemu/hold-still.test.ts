@@ -4,8 +4,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { FreezeOptions } from '../../../host-exporter/qemu/freeze.ts';
 import { connectAgent } from '../../../host-exporter/qemu/guest-agent.ts';
-import { type FreezeOptions, holdStill } from '../../../host-exporter/qemu/hold-still.ts';
+import { holdStill } from '../../../host-exporter/qemu/hold-still.ts';
 import {
   recordMustThaw,
   thawAllLeftBehind,

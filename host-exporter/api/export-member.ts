@@ -1,0 +1,44 @@
+import type { ExportTicket } from '#vault/runs.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+import { SEGMENTS_PER_PART } from '#vault/words.ts';
+import type { HeldMoment } from '../changed-blocks/changed-block-source.ts';
+import { exportDisk } from '../staging/export-disk.ts';
+import type { Budget } from './budget.ts';
+import type { DiskTicket, MemberTicket } from './ticket.ts';
+
+export interface MemberExport {
+  readonly moment: HeldMoment;
+  readonly ticket: MemberTicket;
+  readonly staging: Pick<ObjectStore, 'create'>;
+  readonly budget: Budget;
+  readonly notice: (key: string) => Promise<void>;
+  /** Bytes of the disk of that name that have been dealt with since the last call. */
+  readonly progress: (disk: string, bytes: number) => void;
+}
+
+/** Stages every disk of a member, one after the other: memory is that of one. Throws what `exportDisk` throws. */
+export async function exportMember({ moment, ticket, budget, ...rest }: MemberExport): Promise<void> {
+  const { staging, notice, progress } = rest;
+  const paced: HeldMoment = {
+    ...moment,
+    read: async (index, offset, length, into) => {
+      await budget.take(length);
+      await moment.read(index, offset, length, into);
+    },
+  };
+  for (const [index, { disk }] of moment.plans.entries()) {
+    const own = ticket.disks.find(({ name }) => name === disk.name);
+    if (own === undefined) throw new RangeError(`The moment has disk ${disk.name}, the ticket has not.`);
+    await exportDisk(paced, index, exportTicket(ticket, own), own.lineage, {
+      ...{ staging, notice, bandwidth: ticket.bandwidth, partSegments: SEGMENTS_PER_PART },
+      progress: (bytes) => progress(disk.name, bytes),
+    });
+  }
+}
+
+function exportTicket(
+  { vault, run, epoch, stagingPublicKey }: MemberTicket,
+  { index, token }: DiskTicket,
+): ExportTicket {
+  return { vault, run, disk: index, epoch, stagingPublicKey, token };
+}

@@ -1,0 +1,117 @@
+import { LRUCache } from 'lru-cache';
+import pLimit from 'p-limit';
+import { EkkoError } from '#vault/errors.ts';
+import { type LibvirtSource, openLibvirtSource } from '../libvirt/libvirt-source.ts';
+import { thawAllLeftBehind } from '../qemu/must-thaw.ts';
+import type { Budget } from './budget.ts';
+import type { ExporterSettings } from './exporter-settings.ts';
+import { createMember, type Member } from './member.ts';
+import type { MemberReport } from './member-report.ts';
+import type { Peers } from './peers.ts';
+import { openRunRecords, type RunRecord } from './run-records.ts';
+import { openTemporaryUrlStore } from './temporary-url-store.ts';
+
+/** The servers of this host that take part in runs. */
+export interface Members {
+  find(run: string, server: string): Member | undefined;
+  /** The member, made if it is not there. `disks` are the names to protect. Throws `busy` when another run holds the server. */
+  join(run: string, server: string, project: string, disks: readonly string[]): Member;
+  /** Lets go of every guest. */
+  leave(): Promise<void>;
+}
+
+/** Ended ones can be asked about for a while. */
+const KEPT = 2000;
+const THAW = { answerMs: 5_000, pauseMs: 500, patienceMs: 60_000 };
+
+export interface MembersOptions {
+  readonly settings: ExporterSettings;
+  readonly peers: Peers;
+  readonly budget: Budget;
+  readonly watchdogCommand?: readonly string[];
+  readonly log: (message: string) => void;
+}
+
+/** Thaws and clears up first what an exporter that died has left behind; what it had staged can still be ended. */
+export async function openMembers(options: MembersOptions): Promise<Members> {
+  const { settings, peers, budget, log } = options;
+  const records = await openRunRecords(settings.state_directory);
+  const exports = pLimit(settings.exports_at_once);
+  const members = new LRUCache<string, Member>({ max: KEPT });
+  const keyOf = (run: string, server: string) => `${server} ${run}`;
+
+  function open(server: string, disks?: readonly string[]): LibvirtSource {
+    return openLibvirtSource({
+      connection: { uri: settings.libvirt, program: 'virsh' },
+      ...{ domain: server, scratchDirectory: settings.scratch_directory, stateDirectory: settings.state_directory },
+      ...{ scratchLowWater: settings.scratch_low_water, freezeMs: settings.freeze_seconds * 1000, thaw: THAW },
+      watchdogMs: (settings.freeze_seconds + settings.watchdog_seconds) * 1000,
+      ...(disks === undefined ? {} : { disks }),
+      ...(options.watchdogCommand === undefined ? {} : { watchdogCommand: options.watchdogCommand }),
+    });
+  }
+
+  function create(run: string, server: string, project: string, source: LibvirtSource, earlier?: MemberReport): Member {
+    const member = createMember(
+      {
+        ...{ run, server, project, source, records, budget, exports },
+        stagingFor: (ticket) => openTemporaryUrlStore(peers, () => ticket().upload),
+        auditShare: settings.audit_share,
+        watchdogMs: settings.watchdog_seconds * 1000,
+        holdMs: settings.hold_seconds * 1000,
+        onFailure: (failedRun, failed, message) => log(`Run ${failedRun}, server ${failed}: ${message}`),
+      },
+      earlier,
+    );
+    members.set(keyOf(run, server), member);
+    return member;
+  }
+
+  async function pickUp({ run, server, project, report }: RunRecord): Promise<void> {
+    const source = open(server);
+    if (report.state === 'staged') {
+      create(run, server, project, source, report);
+      return;
+    }
+    await source.cleanUp().catch((error: unknown) => log(`Server ${server}: ${String(error)}`));
+    const problem = {
+      code: 'busy',
+      message: 'The exporter was restarted while it held the moment. No change is lost: run it again.',
+    };
+    create(run, server, project, source, { ...report, state: 'failed', problem });
+  }
+
+  await thawAllLeftBehind(settings.state_directory, THAW);
+  for (const record of await records.readAll()) await pickUp(record);
+
+  function join(run: string, server: string, project: string, disks: readonly string[]): Member {
+    const there = members.get(keyOf(run, server));
+    if (there !== undefined && !isOver(there)) return there;
+    for (const other of members.values()) if (other.server === server) supersede(other);
+    return create(run, server, project, open(server, disks));
+  }
+
+  /** An earlier run that holds nothing is forgotten: its end would take the new one's bitmaps. Throws `busy` for one that does. */
+  function supersede(other: Member): void {
+    if (isHolding(other)) throw new EkkoError('busy', `Run ${other.run} holds server ${other.server}: end it first.`);
+    members.delete(keyOf(other.run, other.server));
+    void records.remove(other.run, other.server).catch(() => undefined);
+  }
+
+  async function leave(): Promise<void> {
+    await Promise.allSettled([...members.values()].map((member) => member.leave()));
+  }
+
+  return { find: (run, server) => members.get(keyOf(run, server)), join, leave };
+}
+
+/** A run that failed before it held anything, or with a restart, begins anew when it is asked for again. */
+function isOver(member: Member): boolean {
+  const { state, retryable } = member.report();
+  return state === 'failed' && retryable !== true;
+}
+
+function isHolding(member: Member): boolean {
+  const { state, retryable } = member.report();
+  return !['staged', 'failed', 'ended'].includes(state) || retryable === true;
+}

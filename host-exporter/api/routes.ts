@@ -1,0 +1,93 @@
+import { openVirsh } from '../libvirt/virsh.ts';
+import { textOf } from '../qemu/json-value.ts';
+import { ApiError } from './api-error.ts';
+import { checkRole, describeServer, findOwnDomain } from './describe-server.ts';
+import type { ExporterSettings } from './exporter-settings.ts';
+import type { Caller, Identify } from './identity.ts';
+import type { Member } from './member.ts';
+import type { Members } from './members.ts';
+import { openNotify } from './notices.ts';
+import type { Peers } from './peers.ts';
+import type { ApiRequest, Route } from './server.ts';
+import { fetchTicket } from './ticket.ts';
+
+export interface RouteParts {
+  readonly settings: ExporterSettings;
+  readonly peers: Peers;
+  readonly identify: Identify;
+  readonly members: Members;
+  readonly version: string;
+}
+
+const MEMBER = '/v1/runs/:run/servers/:server';
+const STEPS = ['freeze', 'checkpoint', 'thaw', 'export'] as const;
+
+/** The API (docs/operations.md, "The exporter"). */
+export function exporterRoutes({ settings, peers, identify, members, version }: RouteParts): readonly Route[] {
+  const virsh = openVirsh({ uri: settings.libvirt, program: 'virsh' });
+  const catalog = settings.catalog.replace(/\/$/, '');
+
+  async function showServer(request: ApiRequest): Promise<object> {
+    const caller = await identify(request.token);
+    const domain = await findOwnDomain(virsh, request.part('server'), caller, settings.roles);
+    return describeServer(virsh, domain);
+  }
+
+  async function join(request: ApiRequest): Promise<object> {
+    const caller = await identify(request.token);
+    const [run, server, token] = [request.part('run'), request.part('server'), request.token ?? ''];
+    await findOwnDomain(virsh, server, caller, settings.roles);
+    if (textOf(request.body, 'catalog').replace(/\/$/, '') !== catalog) {
+      throw new ApiError(400, 'bad-input', `This exporter works for the catalog at ${catalog} only.`);
+    }
+    const ticket = await fetchTicket(peers, { catalog, run, server, token });
+    const member = members.join(
+      run,
+      server,
+      caller.project,
+      ticket.disks.map(({ name }) => name),
+    );
+    member.renew(ticket, openNotify(peers, catalog, run, token));
+    await member.prepare();
+    return member.report();
+  }
+
+  /** The member of the caller's own project; others' are as if they were not there. */
+  async function findMember(request: ApiRequest): Promise<Member> {
+    const caller: Caller = await identify(request.token);
+    const member = members.find(request.part('run'), request.part('server'));
+    if (member === undefined || member.project !== caller.project) {
+      throw new ApiError(404, 'run-unknown', 'No such run of a server of your project is known on this host.');
+    }
+    checkRole(caller, settings.roles);
+    return member;
+  }
+
+  const step = (name: (typeof STEPS)[number]): Route => ({
+    ...{ method: 'POST', path: `${MEMBER}/${name}` },
+    handle: async (request) => {
+      const member = await findMember(request);
+      await member[name]();
+      return member.report();
+    },
+  });
+
+  async function end(request: ApiRequest): Promise<object> {
+    const member = await findMember(request);
+    const outcome = request.query('outcome');
+    if (outcome !== 'committed' && outcome !== 'abandoned') {
+      throw new ApiError(400, 'bad-input', 'outcome is committed or abandoned.');
+    }
+    await member.end(outcome);
+    return member.report();
+  }
+
+  return [
+    { method: 'GET', path: '/healthcheck', handle: async () => ({ status: 'up', version, host: settings.host }) },
+    { method: 'GET', path: '/v1/servers/:server', handle: showServer },
+    { method: 'PUT', path: MEMBER, handle: join },
+    { method: 'GET', path: MEMBER, handle: async (request) => (await findMember(request)).report() },
+    ...STEPS.map(step),
+    { method: 'DELETE', path: MEMBER, handle: end },
+  ];
+}

@@ -1,0 +1,43 @@
+import { EkkoError } from '#vault/errors.ts';
+import { checkKey } from '#vault/store/check-key.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
+import { networkFailure } from '#vault/store/swift/network-failure.ts';
+import { withRetries } from '#vault/store/swift/patience.ts';
+import { refusalOf } from '#vault/store/swift/swift-requests.ts';
+import type { Peers } from './peers.ts';
+import type { Upload } from './ticket.ts';
+
+const LARGEST_ANSWER = 64 * 1024;
+
+/**
+ * Puts objects where a temporary URL for a prefix allows it. `upload` is asked anew for each attempt, as it can be renewed. Throws
+ * `store-failed`; no message has the signature in it.
+ */
+export function openTemporaryUrlStore(
+  { exchange, patience }: Peers,
+  upload: () => Upload,
+): Pick<ObjectStore, 'create'> {
+  return {
+    create: (key, body) => {
+      checkKey(key);
+      const what = `Cannot stage ${key}`;
+      return withRetries(patience, async () => {
+        const { url, query } = upload();
+        const headers = { 'if-none-match': '*', 'content-type': 'application/octet-stream' };
+        const request = { method: 'PUT', url: url + key + query, headers, body, most: LARGEST_ANSWER } as const;
+        const answer = await exchange(request).catch((error: unknown) => {
+          throw networkFailure(error, what);
+        });
+        if (answer.status === 201) return 'created';
+        // An earlier attempt whose answer was lost, or an earlier export of the same moment.
+        if (answer.status === 412) return 'exists';
+        if (answer.status === 401 || answer.status === 403) {
+          const why =
+            'the permission to upload has ended, or is not for this place. Ask for the run again, which renews it';
+          throw new EkkoError('store-failed', `${what}: ${why} (${answer.status}).`);
+        }
+        throw refusalOf(answer, what);
+      });
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * libvirt's knowledge of checkpoints beside the bitmaps themselves. It stands for as long as a backup takes to begin, never between runs:
+ * Nova cannot undefine a domain that has any, and fails a reboot over it.
+ */
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OWN_PREFIX } from '../changed-blocks/bitmaps.ts';
+import { isQemuGone } from '../qemu/qmp-client.ts';
+import { checkpointDocument } from './backup-documents.ts';
+import { findDisks } from './domain-disks.ts';
+import type { Virsh } from './virsh.ts';
+
+/** The domain that is worked on, and where documents for `virsh` may be put. */
+export interface DomainPlace {
+  readonly virsh: Virsh;
+  readonly uuid: string;
+  readonly stateDirectory: string;
+}
+
+/** Gives `work` a file with a document, as `virsh` wants it. */
+export async function withDocument<T>(
+  { stateDirectory, uuid }: DomainPlace,
+  name: string,
+  text: string,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = join(stateDirectory, `${OWN_PREFIX}${uuid}-${name}.xml`);
+  await writeFile(path, text, { mode: 0o600 });
+  try {
+    return await work(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** Lets libvirt know that the bitmaps called `name` on `devices` are a checkpoint. */
+export async function redefineCheckpoint(place: DomainPlace, name: string, devices: readonly string[]): Promise<void> {
+  const text = checkpointDocument(name, devices);
+  await withDocument(place, name, text, (path) =>
+    place.virsh.run(['checkpoint-create', place.uuid, path, '--redefine']),
+  );
+}
+
+/** Lets libvirt forget every checkpoint of ours. The bitmaps stay. */
+export async function forgetCheckpoints({ virsh, uuid }: DomainPlace): Promise<void> {
+  for (const name of (await virsh.run(['checkpoint-list', uuid, '--name'])).split('\n')) {
+    if (name.startsWith(OWN_PREFIX)) await virsh.run(['checkpoint-delete', uuid, name, '--metadata']);
+  }
+}
+
+/**
+ * Removes those of our bitmaps on the disks `names` that `select` accepts by name, as they are now. One that cannot be removed stays: a later
+ * commit finds it again. Disks that are gone have taken theirs along.
+ */
+export async function removeBitmaps(
+  place: DomainPlace,
+  names: readonly string[],
+  select: (bitmap: string) => boolean,
+): Promise<void> {
+  const disks = (await findDisks(place.virsh, place.uuid, undefined)).filter(({ name }) => names.includes(name));
+  const found = disks.flatMap(({ device, bitmaps }) => bitmaps.map(({ name }) => ({ device, bitmap: name })));
+  const chosen = found.filter(({ bitmap }) => bitmap.startsWith(OWN_PREFIX) && select(bitmap));
+  for (const [bitmap, on] of Map.groupBy(chosen, (one) => one.bitmap)) {
+    const devices = on.map(({ device }) => device);
+    await removeBitmap(place, bitmap, devices);
+  }
+}
+
+/** A checkpoint without a parent: libvirt removes its bitmaps and touches no other. */
+async function removeBitmap(place: DomainPlace, bitmap: string, devices: readonly string[]): Promise<void> {
+  try {
+    await redefineCheckpoint(place, bitmap, devices);
+    await place.virsh.run(['checkpoint-delete', place.uuid, bitmap]);
+  } catch (error) {
+    if (isQemuGone(error)) throw error;
+    await forgetCheckpoints(place);
+  }
+}

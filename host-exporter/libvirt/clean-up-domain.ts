@@ -1,0 +1,25 @@
+import { thawLeftBehind } from '../qemu/must-thaw.ts';
+import { isQemuGone } from '../qemu/qmp-client.ts';
+import { abortJob, resumeStopped, runningJob } from './backup-job.ts';
+import { forgetCheckpoints } from './checkpoints.ts';
+import { libvirtAgentAddress } from './open-agent.ts';
+import type { DomainContext } from './prepared-moment.ts';
+
+/**
+ * Clears away what an exporter that died left behind: thaws first, ends its backup, lets libvirt forget its checkpoints. A guest that its
+ * scratch area stopped goes on. Bitmaps stay. A domain that is gone has nothing to clear but files.
+ */
+export async function cleanUpDomain({ place, settings, area }: DomainContext): Promise<void> {
+  const agent = libvirtAgentAddress(place.uuid, place.virsh.uri);
+  await thawLeftBehind(settings.stateDirectory, agent, settings.thaw);
+  try {
+    if ((await runningJob(place, area.nbdSocket)) === 'ours') {
+      await abortJob(place, area.nbdSocket);
+      await resumeStopped(place);
+    }
+    await forgetCheckpoints(place);
+  } catch (error) {
+    if (!isQemuGone(error)) throw error;
+  }
+  await area.clear();
+}

@@ -1,0 +1,168 @@
+import { EkkoError } from '#vault/errors.ts';
+import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
+import type { EndableMoment } from '../changed-blocks/held-moment.ts';
+import type { Quiesced } from '../changed-blocks/quiesce.ts';
+import { removeFile, type ScratchArea } from '../changed-blocks/scratch.ts';
+import { type Freeze, freezeGuest, notStill } from '../qemu/freeze.ts';
+import { isQemuGone } from '../qemu/qmp-client.ts';
+import { backupDocument, checkpointDocument, type MomentDisk } from './backup-documents.ts';
+import { abortJob, runningJob } from './backup-job.ts';
+import { type DomainPlace, forgetCheckpoints, redefineCheckpoint, removeBitmaps, withDocument } from './checkpoints.ts';
+import { openLibvirtMoment } from './libvirt-moment.ts';
+import type { LibvirtSettings } from './libvirt-settings.ts';
+import { libvirtAgentAddress } from './open-agent.ts';
+import { createStep } from './step.ts';
+
+/** What the parts of one domain's source hold together. */
+export interface DomainContext {
+  readonly place: DomainPlace;
+  readonly settings: LibvirtSettings;
+  readonly area: ScratchArea;
+}
+
+/** What is known before the guest notices anything. */
+export interface Preparation {
+  readonly request: MomentRequest;
+  /** Name of the run's own bitmap. */
+  readonly bitmap: string;
+  readonly disks: readonly MomentDisk[];
+  readonly wasRunning: boolean;
+}
+
+/**
+ * The steps of one moment, so that several servers on several hosts can take each step together. Each is idempotent, and to be taken
+ * in this order; `cancel` at any time before `open` has resolved.
+ */
+export interface PreparedMoment {
+  /** Freezes the guest as the request asks. Throws `qemu-failed` where it must be frozen and cannot be. */
+  freeze(): Promise<void>;
+  /** The moment itself: from here on the disks are shown as they are now. Throws `qemu-failed`, `busy`. */
+  checkpoint(): Promise<void>;
+  /** Throws `qemu-failed` where the guest had to be frozen until now and was not, or stays frozen. */
+  thaw(): Promise<void>;
+  /** Plans what is to be read. */
+  open(): Promise<EndableMoment>;
+  /** Thaws, and takes back all that was done. */
+  cancel(): Promise<void>;
+}
+
+export function createPreparedMoment(context: DomainContext, preparation: Preparation): PreparedMoment {
+  const { request } = preparation;
+  let { disks } = preparation;
+
+  const quiescing = createStep(() => quiesce(context, preparation));
+
+  const freeze = createStep(async () => {
+    // At the same time, so that nobody stands still for it.
+    const [frozen] = await Promise.all([quiescing.take(), knowParents(context.place, disks)]);
+    if (request.quiesce === 'require' && !frozen.frozen) throw notStill(frozen.note);
+    return frozen;
+  });
+
+  const checkpoint = createStep(async () => {
+    if (freeze.answer === undefined) throw outOfOrder('checkpoint', 'freeze');
+    await freeze.answer;
+    disks = await begin(context, preparation.bitmap, disks);
+    return new Date();
+  });
+
+  const thaw = createStep(async (): Promise<Quiesced<Date>> => {
+    if (freeze.answer === undefined || checkpoint.answer === undefined) throw outOfOrder('thaw', 'checkpoint');
+    const { frozen, note, frozenMs } = await (await freeze.answer).thaw();
+    await forgetCheckpoints(context.place);
+    if (request.quiesce === 'require' && !frozen) throw notStill(note);
+    return { result: await checkpoint.answer, consistency: frozen ? 'file-system' : 'crash', note, frozenMs };
+  });
+
+  const open = createStep(async () => {
+    if (thaw.answer === undefined) throw outOfOrder('reading', 'thaw');
+    return openLibvirtMoment(context, { ...preparation, disks, quiesced: await thaw.answer });
+  });
+
+  async function cancel(): Promise<void> {
+    await (await quiescing.answer?.catch(() => undefined))?.thaw();
+    await checkpoint.answer?.catch(() => undefined);
+    await undo(context, preparation);
+  }
+
+  return {
+    freeze: async () => void (await freeze.take()),
+    checkpoint: async () => void (await checkpoint.take()),
+    thaw: async () => void (await thaw.take()),
+    open: open.take,
+    cancel,
+  };
+}
+
+function outOfOrder(step: string, before: string): EkkoError {
+  return new EkkoError('bad-input', `The ${step} of a moment comes after its ${before}`);
+}
+
+/** Never asks a guest that is not to be frozen, or cannot answer. */
+function quiesce({ place, settings }: DomainContext, { request, wasRunning }: Preparation): Promise<Freeze> {
+  const obstacle = whyNot(request.quiesce, wasRunning);
+  if (obstacle !== undefined) {
+    const result = { frozen: false, note: obstacle, frozenMs: 0 };
+    return Promise.resolve({ ...result, thaw: async () => result });
+  }
+  const { stateDirectory, freezeMs, thaw, watchdogMs, watchdogCommand } = settings;
+  return freezeGuest({
+    agentSocket: libvirtAgentAddress(place.uuid, place.virsh.uri),
+    ...{ stateDirectory, freezeMs, thaw, watchdogMs },
+    ...(watchdogCommand ? { watchdogCommand } : {}),
+  });
+}
+
+/** Why a guest is not asked to freeze, in words for people. */
+export function whyNot(mode: MomentRequest['quiesce'], running: boolean): string | undefined {
+  if (mode === 'never') return 'quiescing was not asked for';
+  return running ? undefined : 'the guest is not running';
+}
+
+async function knowParents(place: DomainPlace, disks: readonly MomentDisk[]): Promise<void> {
+  for (const [bitmap, on] of Map.groupBy(disks, ({ parent }) => parent.bitmap)) {
+    const devices = on.map(({ disk }) => disk.device);
+    if (bitmap !== undefined) await redefineCheckpoint(place, bitmap, devices);
+  }
+}
+
+/** Begins the backup; the disks are given back as they are read. What libvirt cannot count from is read in full. */
+async function begin(
+  context: DomainContext,
+  bitmap: string,
+  disks: readonly MomentDisk[],
+): Promise<readonly MomentDisk[]> {
+  try {
+    await beginBackup(context, bitmap, disks);
+    return disks;
+  } catch (error) {
+    const counted = disks.some(({ parent }) => parent.bitmap !== undefined);
+    if (!counted || !(error instanceof Error) || !/bitmap|checkpoint/i.test(error.message)) throw error;
+    const parent = { bitmap: undefined, reason: 'bitmap-inconsistent' } as const;
+    const full = disks.map((one) => (one.parent.bitmap === undefined ? one : { ...one, parent }));
+    await beginBackup(context, bitmap, full);
+    return full;
+  }
+}
+
+async function beginBackup({ place, area }: DomainContext, bitmap: string, disks: readonly MomentDisk[]) {
+  const keeping = disks.filter(({ disk }) => disk.keepsBitmaps).map(({ disk }) => disk.device);
+  await withDocument(place, 'backup', backupDocument(area.nbdSocket, disks), (backup) =>
+    withDocument(place, 'checkpoint', checkpointDocument(bitmap, keeping), (checkpoint) =>
+      place.virsh.run(['backup-begin', place.uuid, backup, ...(keeping.length > 0 ? [checkpoint] : [])]),
+    ),
+  );
+}
+
+/** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */
+async function undo({ place, area }: DomainContext, { bitmap, disks }: Preparation): Promise<void> {
+  try {
+    if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
+    await forgetCheckpoints(place);
+    const names = disks.map(({ disk }) => disk.name);
+    await removeBitmaps(place, names, (found) => found === bitmap);
+  } catch (error) {
+    if (!isQemuGone(error)) throw error;
+  }
+  for (const { file } of disks) await removeFile(file);
+}

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { EkkoError } from '#vault/errors.ts';
+
+/** Where the libvirt of a hypervisor is. */
+export interface LibvirtConnection {
+  /** A libvirt connection URI, e.g. `qemu:///system`. */
+  readonly uri: string;
+  /** The `virsh` to call. */
+  readonly program: string;
+}
+
+/** libvirt, asked through its own command line program. */
+export interface Virsh {
+  readonly uri: string;
+  /**
+   * Runs one `virsh` command and gives what it printed. Throws `busy` when another operation has the domain, `qemu-failed` otherwise, with
+   * libvirt's own words; see `isDomainGone`.
+   */
+  run(args: readonly string[], limitMs?: number): Promise<string>;
+}
+
+/** libvirt waits 30 s for a domain that another operation has. */
+const LIMIT_MS = 60_000;
+/** The longest answer is the list of a guest's block nodes: some KiB a disk. */
+const LARGEST_ANSWER = 64 * 1024 * 1024;
+
+export function openVirsh({ uri, program }: LibvirtConnection): Virsh {
+  const env = { ...process.env, LC_ALL: 'C' };
+  const run = (args: readonly string[], limitMs = LIMIT_MS): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const options = { env, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: LARGEST_ANSWER } as const;
+      execFile(program, ['--quiet', '--connect', uri, ...args], options, (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(failure(program, args, stderr || whyItEnded(error, limitMs)));
+      });
+    });
+  return { uri, run };
+}
+
+function whyItEnded({ killed, message }: { readonly killed?: boolean; readonly message: string }, limitMs: number) {
+  return killed ? `no answer within ${limitMs} ms` : message;
+}
+
+const GONE = /failed to get domain|Domain not found|domain is not running|Requested operation is not valid: domain/;
+const TAKEN = /cannot acquire state change lock|already (?:an? )?active (?:block )?job|another .*job is active/i;
+
+function failure(program: string, args: readonly string[], complaint: string): EkkoError {
+  const said = complaint
+    .replace(/^error: /gm, '')
+    .trim()
+    .replaceAll('\n', '; ')
+    .slice(0, 2000);
+  const code = TAKEN.test(said) ? 'busy' : 'qemu-failed';
+  // As `isQemuGone` knows it of a socket: there is no QEMU any more.
+  const cause = Object.assign(new Error(said), GONE.test(said) ? { code: 'ENOENT' } : {});
+  return new EkkoError(code, `${program} ${args.slice(0, 2).join(' ')}: ${said}`, { cause });
+}
