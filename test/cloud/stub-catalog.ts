@@ -1,0 +1,176 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
+/** A policy, a vault or a run as the catalog's API shows it. */
+export type Document = Record<string, unknown>;
+
+export interface StubRun {
+  readonly run: string;
+  readonly policy: string;
+  readonly reason: string;
+  state: 'started' | 'exporting' | 'staged' | 'committed' | 'failed' | 'abandoned';
+  readonly members: { server: string; name: string; state: string; problem?: string }[];
+}
+
+/** What a test lets go wrong; each is read at each request. */
+export interface Faults {
+  /** Every answer is 503. */
+  down: boolean;
+  /** Servers' names -> how often their export fails yet. */
+  readonly failing: Map<string, number>;
+  /** No export ends. */
+  slow: boolean;
+  /** No scheduled run is due. */
+  notDue: boolean;
+  /** Instead of an answer to requests whose method and path match. */
+  nonsense?: { readonly matches: RegExp; readonly body: string; readonly type: string; readonly status: number };
+}
+
+export interface StubRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly token: string;
+  readonly body: Document;
+}
+
+/** An Ekko catalog that speaks the contract, keeps what it is told in memory, and backs nothing up. */
+export interface StubCatalog {
+  readonly url: string;
+  readonly faults: Faults;
+  readonly servers: string[];
+  readonly vaults: Map<string, Document>;
+  readonly policies: Map<string, Document>;
+  readonly runs: Map<string, StubRun>;
+  readonly requests: StubRequest[];
+  close(): void;
+}
+
+export async function startStubCatalog(): Promise<StubCatalog> {
+  const server = createServer((request, response) => void answer(stub, request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  const stub: StubCatalog = {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
+    faults: { down: false, failing: new Map(), slow: false, notDue: false },
+    servers: ['web-1', 'web-2'],
+    vaults: new Map(),
+    policies: new Map(),
+    runs: new Map(),
+    requests: [],
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+  return stub;
+}
+
+async function answer(stub: StubCatalog, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const text = Buffer.concat(await request.toArray()).toString();
+  const { pathname, searchParams } = new URL(request.url ?? '/', stub.url);
+  const token = String(request.headers['x-auth-token'] ?? '');
+  const body = (text === '' ? {} : JSON.parse(text)) as Document;
+  const asked = { method: request.method ?? '', path: pathname, token, body };
+  stub.requests.push(asked);
+  const { nonsense } = stub.faults;
+  if (nonsense?.matches.test(`${asked.method} ${asked.path}`)) {
+    response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
+    return;
+  }
+  const [status, document] = stub.faults.down ? problem(503, 'busy') : route(stub, asked, searchParams);
+  const type = status < 400 ? 'application/json' : 'application/problem+json';
+  response.writeHead(status, { 'content-type': type }).end(status === 204 ? undefined : JSON.stringify(document));
+}
+
+type Answer = readonly [status: number, document: Document];
+
+const problem = (status: number, code: string, more: Document = {}): Answer => [
+  status,
+  { status, code, detail: `It is so: ${code}.`, ...more },
+];
+
+function route(stub: StubCatalog, { method, path, token, body }: StubRequest, query: URLSearchParams): Answer {
+  if (path === '/healthcheck') return [200, { status: 'ok' }];
+  if (token === '') return problem(401, 'token-refused');
+  if (path === '/v1/exporters') return [200, { exporters: [] }];
+  const [, kind = '', name = '', what = ''] = /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? [];
+  if (kind === 'vaults' && what === 'upkeep') return stub.vaults.has(name) ? [200, { upkeep: body }] : missing;
+  if (kind === 'vaults') return keep(stub.vaults, method, name, body, { points: 'kept' });
+  if (kind === 'policies') return policyAnswer(stub, method, name, body, query);
+  if (kind === 'runs' && name === '') return startRun(stub, body);
+  const run = kind === 'runs' ? stub.runs.get(name) : undefined;
+  return run === undefined ? missing : runAnswer(stub, run, method, what, body);
+}
+
+const missing = problem(404, 'not-found');
+
+function keep(all: Map<string, Document>, method: string, name: string, body: Document, gone: Document): Answer {
+  const found = all.get(name);
+  if (method === 'PUT') {
+    all.set(name, { ...body });
+    return [found === undefined ? 201 : 200, { ...body, name }];
+  }
+  if (found === undefined) return missing;
+  if (method === 'DELETE') all.delete(name);
+  return [200, method === 'DELETE' ? gone : { ...found, name }];
+}
+
+function policyAnswer(stub: StubCatalog, method: string, name: string, body: Document, query: URLSearchParams): Answer {
+  const { schedule } = body as { schedule?: { cron: string } };
+  if (schedule?.cron.startsWith('99')) return problem(400, 'bad-input');
+  const [status, document] = keep(stub.policies, method, name, body, { points: query.get('points') ?? 'keep' });
+  if (status >= 400 || method === 'DELETE') return [status, document];
+  const { schedule: kept } = document as { schedule?: { cron: string } };
+  return [status, { ...document, policy: name, trigger: kept?.cron ?? null, nextRun: null, lastPoint: null }];
+}
+
+function startRun(stub: StubCatalog, body: Document): Answer {
+  const { policy = '', id = '', reason = '' } = body as { policy?: string; id?: string; reason?: string };
+  if (!stub.policies.has(policy)) return missing;
+  const same = stub.runs.get(id);
+  if (same !== undefined) return [200, { ...same }];
+  if (reason === 'schedule' && stub.faults.notDue) return [200, { state: 'not-due', policy, nextRun: null }];
+  const open = [...stub.runs.values()].find((run) => run.policy === policy && isOpen(run));
+  if (open !== undefined) return problem(409, 'run-under-way', { run: open.run });
+  const members = stub.servers.map((name, at) => ({ server: `server-${at}`, name, state: 'prepared' }));
+  const run: StubRun = { run: id, policy, reason, state: 'started', members };
+  stub.runs.set(id, run);
+  return [201, { ...run, warnings: [] }];
+}
+
+const isOpen = ({ state }: StubRun) => state !== 'committed' && state !== 'abandoned';
+
+function runAnswer(stub: StubCatalog, run: StubRun, method: string, what: string, body: Document): Answer {
+  if (method === 'DELETE') {
+    run.state = 'abandoned';
+    return [200, { ...run }];
+  }
+  if (what === 'commit') return commit(run, body);
+  if (!isOpen(run)) return method === 'GET' ? [200, { ...run }] : problem(409, 'run-ended');
+  if (what === 'moment' || what === 'retry') {
+    for (const member of run.members) if (member.state !== 'staged') member.state = 'exporting';
+    run.state = 'exporting';
+    return [200, { run: run.run, state: run.state, windowMs: 12 }];
+  }
+  if (!stub.faults.slow && run.state === 'exporting') endExports(stub, run);
+  return [200, { ...run }];
+}
+
+function endExports(stub: StubCatalog, run: StubRun): void {
+  for (const member of run.members.filter(({ state }) => state === 'exporting')) {
+    const times = stub.faults.failing.get(member.name) ?? 0;
+    stub.faults.failing.set(member.name, times - 1);
+    member.state = times > 0 ? 'failed' : 'staged';
+    if (times > 0) member.problem = 'the disk went away';
+    else delete member.problem;
+  }
+  run.state = run.members.every(({ state }) => state === 'staged') ? 'staged' : 'failed';
+}
+
+function commit(run: StubRun, { partial }: Document): Answer {
+  if (run.state === 'committed') return [200, { point: run.run }];
+  if (!isOpen(run)) return problem(409, 'run-ended');
+  if (run.state !== 'staged' && partial !== true) return problem(409, 'run-incomplete');
+  run.state = 'committed';
+  return [200, { point: run.run }];
+}
