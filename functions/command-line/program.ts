@@ -9,6 +9,7 @@ import { addEscrow } from './commands/escrow.ts';
 import { addExtendLocks } from './commands/extend-locks.ts';
 import { addHold } from './commands/hold.ts';
 import { addInit } from './commands/init.ts';
+import { addInstall } from './commands/install.ts';
 import { addJournal } from './commands/journal.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addPoints } from './commands/points.ts';
@@ -74,6 +75,7 @@ function createProgram(run: Runner, { streams }: Surroundings): Command {
     addExtendLocks,
     addCompact,
     addDoctor,
+    addInstall,
     addJournal,
     addServe,
   ])

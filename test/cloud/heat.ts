@@ -106,5 +106,16 @@ connection = ${database.connection}
 auth_uri = ${keystone.authUrl}
 [paste_deploy]
 api_paste_config = /etc/heat/api-paste.ini
-${authSection('trustee', keystone, user)}${authSection('keystone_authtoken', keystone, user)}`;
+${trusteeSection(keystone, user)}${authSection('keystone_authtoken', keystone, user)}`;
+}
+
+/** As whom Heat uses the trust that a stack's owner gave it. With a project of its own, every update of a stack is answered by 500. */
+function trusteeSection({ authUrl }: KeystoneSettings, { user, password }: KeystoneUser): string {
+  return `[trustee]
+auth_type = password
+auth_url = ${authUrl}
+username = ${user}
+password = ${password}
+user_domain_id = default
+`;
 }

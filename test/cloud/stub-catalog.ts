@@ -121,7 +121,10 @@ function policyAnswer(stub: StubCatalog, method: string, name: string, body: Doc
   const [status, document] = keep(stub.policies, method, name, body, { points: query.get('points') ?? 'keep' });
   if (status >= 400 || method === 'DELETE') return [status, document];
   const { schedule: kept } = document as { schedule?: { cron: string } };
-  return [status, { ...document, policy: name, trigger: kept?.cron ?? null, nextRun: null, lastPoint: null }];
+  return [
+    status,
+    { ...document, policy: name, trigger: kept?.cron ?? null, nextRun: '2030-01-01T03:05:00.000Z', lastPoint: null },
+  ];
 }
 
 function startRun(stub: StubCatalog, body: Document): Answer {
