@@ -42,7 +42,7 @@ const warning = document({
 
 export const ANSWERS = {
   Problem: document(
-    { status: { type: 'integer' }, code: text, detail: text },
+    { status: { type: 'integer' }, code: text, detail: text, 'run?': run, 'request?': text },
     'What went wrong (RFC 9457), with a public code.',
   ),
   Health: document({ status: { const: 'ok' } }),
@@ -51,7 +51,13 @@ export const ANSWERS = {
   Vault: document({ vault: NAME, store: text, id: text, access: { type: 'object' }, createdAt: time }),
   Vaults: document({ vaults: listOf(ref('Vault')), 'next?': next }),
   ForgottenVault: document({ vault: NAME, store: text, message: text }),
-  Policy: document({ policy: NAME, definition: ref('PolicyDefinition'), updatedAt: time, 'nextRun?': time }),
+  Policy: document({
+    policy: NAME,
+    definition: ref('PolicyDefinition'),
+    updatedAt: time,
+    'nextRun?': time,
+    'trigger?': text,
+  }),
   Policies: document({ policies: listOf(ref('Policy')), 'next?': next }),
   ForgottenPolicy: document({ policy: NAME, vault: NAME, message: text }),
   Members: document({

@@ -12,6 +12,7 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   'run-ended': 409,
   'run-incomplete': 409,
   'run-under-way': 409,
+  'not-due': 409,
   'object-exists': 409,
   'audit-failed': 409,
   condemned: 409,
@@ -37,6 +38,10 @@ export interface Problem {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
+  /** Of `run-under-way`: which one. */
+  readonly run?: string;
+  /** The id by which somebody has asked for it. */
+  readonly request?: string;
 }
 
 const LONGEST_DETAIL = 4000;
@@ -48,8 +53,13 @@ export function problemAnswer(error: unknown): Answer {
   const known = code !== undefined && error instanceof Error;
   const status = (code === undefined ? undefined : STATUS[code]) ?? 500;
   const detail = known ? error.message.slice(0, LONGEST_DETAIL) : 'The service failed; its log says why.';
-  const body: Problem = { status, code: known ? code : 'unexpected', detail };
+  const body: Problem = { status, code: known ? code : 'unexpected', detail, ...(known && runIn(error)) };
   return { status, body, headers: { 'content-type': PROBLEM_TYPE, ...challengeOf(error, status) } };
+}
+
+function runIn(error: object): Pick<Problem, 'run' | 'request'> {
+  const { run, request } = error as Readonly<Record<string, unknown>>;
+  return { ...(typeof run === 'string' && { run }), ...(typeof request === 'string' && { request }) };
 }
 
 function challengeOf(error: unknown, status: number): Record<string, string> {

@@ -30,6 +30,7 @@
  * | `too-large` | more than a request or a group may have |
  * | `too-many-requests` | the caller asks faster than the service answers one project |
  * | `run-under-way` | the policy has a run that has not ended |
+ * | `not-due` | a schedule asks for a run at a time that is not its own |
  * | `cloud-failed` | a service of the cloud refused, or did not answer |
  * | `exporter-failed` | an exporter refused, or did not answer |
  */
@@ -61,6 +62,7 @@ export type ErrorCode =
   | 'too-large'
   | 'too-many-requests'
   | 'run-under-way'
+  | 'not-due'
   | 'cloud-failed'
   | 'exporter-failed';
 

@@ -23,6 +23,11 @@ export function nextRun({ cron, timeZone }: Schedule, after: Date): Date | undef
   }
 }
 
+/** When a good schedule was due last, at `before` at the latest. */
+export function lastTime({ cron, timeZone }: Schedule, before: Date): Date | undefined {
+  return new Cron(cron.trim(), { timezone: timeZone, paused: true }).previousRuns(1, before)[0];
+}
+
 /** Throws `bad-input` for a schedule that is wrong, or never due. */
 export function checkSchedule(schedule: Schedule, now: Date): void {
   if (nextRun(schedule, now) !== undefined) return;

@@ -6,6 +6,7 @@ import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup } from '../group/resolve-group.ts';
 import { checkPolicy } from '../policies/check-policy.ts';
 import { nextRun } from '../policies/schedule.ts';
+import { triggerPattern } from '../policies/trigger-pattern.ts';
 import { checkRecord, type PolicyRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
@@ -64,8 +65,11 @@ async function forgetPolicy({ registry }: Catalog, { params }: ApiRequest, { pro
 }
 
 function shown({ policy, definition, updatedAt }: PolicyRecord, now: Date) {
-  const next = definition.schedule === undefined ? undefined : nextRun(definition.schedule, now);
-  return { policy, definition, updatedAt, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
+  const { schedule } = definition;
+  if (schedule === undefined) return { policy, definition, updatedAt };
+  const next = nextRun(schedule, now);
+  const trigger = triggerPattern(schedule, now);
+  return { policy, definition, updatedAt, trigger, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
 }
 
 async function showMembers(catalog: Catalog, { params }: ApiRequest, caller: Caller) {
