@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { install } from '../../functions/command-line/install/install.ts';
 import { readWorkbooks } from '../../functions/command-line/install/workbooks.ts';
 import { type Executions, executionsOf } from '../cloud/executions.ts';
@@ -7,7 +10,7 @@ import { fireTrigger, triggersOf } from '../cloud/fire-trigger.ts';
 import { logIn } from '../cloud/keystone.ts';
 import { openTestCloud } from '../cloud/open-test-cloud.ts';
 import { type CloudSettings, useCloud } from '../cloud/openstack.ts';
-import { outputOf, type Stacks, stacksOf } from '../cloud/stacks.ts';
+import { ekkoTypes, outputOf, type Stacks, stacksOf, TEMPLATES } from '../cloud/stacks.ts';
 import { type StubCatalog, type StubRun, startStubCatalog } from '../cloud/stub-catalog.ts';
 import { lacks } from '../setup/cache.ts';
 
@@ -132,6 +135,33 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     expect((await stacks.settled(stack)).stack_status).toBe('DELETE_COMPLETE');
     stub.faults.down = false;
     expect(await triggersOf(cloud, token, RUN)).toEqual([]);
+  });
+
+  test('Heat takes every example', { timeout: LIMIT_MS }, async () => {
+    // What stands for servers has a cloud with servers only.
+    const absent = [
+      'Nova::Server',
+      'Cinder::Volume',
+      'Cinder::VolumeAttachment',
+      'Neutron::Net',
+      'Neutron::Subnet',
+      'Neutron::Port',
+    ];
+    const types = ekkoTypes(Object.fromEntries(absent.map((type) => [`OS::${type}`, 'OS::Heat::None'])));
+    for (const file of readdirSync(join(TEMPLATES, 'examples'))) {
+      const template = parse(readFileSync(join(TEMPLATES, 'examples', file), 'utf8')) as {
+        parameters: Record<string, { type: string }>;
+      };
+      const given = Object.entries(template.parameters).filter(([, { type }]) => type === 'string');
+      const parameters = Object.fromEntries(given.map(([name]) => [name, 'given']));
+      expect([file, (await stacks.call('POST', 'validate', { template, ...types })).status]).toEqual([file, 200]);
+      const preview = await stacks.call<{ stack: { resources: unknown[] } }>('POST', 'stacks/preview', {
+        ...{ stack_name: 'preview', template, parameters },
+        ...types,
+      });
+      expect([file, preview.status]).toEqual([file, 200]);
+      expect(JSON.stringify(preview.body.stack.resources)).toContain('ekko.policy.v1.put_policy');
+    }
   });
 
   test('a policy that the catalog refuses fails the stack with its words, and the stack can be deleted', {
