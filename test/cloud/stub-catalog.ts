@@ -95,6 +95,7 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   if (path === '/healthcheck') return [200, { status: 'ok' }];
   if (token === '') return problem(401, 'token-refused');
   if (path === '/v1/exporters') return [200, { exporters: [] }];
+  if (path === '/v1/policies') return [200, { policies: [] }];
   const [, kind = '', name = '', what = ''] = /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? [];
   if (kind === 'vaults' && what === 'upkeep') return stub.vaults.has(name) ? upkeep(method) : missing;
   if (kind === 'vaults') return keep(stub.vaults, method, name, body, { message: 'Its data stays.' });

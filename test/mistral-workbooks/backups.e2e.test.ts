@@ -1,14 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { install } from '../../functions/command-line/install/install.ts';
+import { examineCloud } from '../../functions/command-line/doctor/cloud/examine-cloud.ts';
+import { checkInstallation, install } from '../../functions/command-line/install/install.ts';
 import { readWorkbooks } from '../../functions/command-line/install/workbooks.ts';
 import { type Executions, executionsOf } from '../cloud/executions.ts';
 import { fireTrigger, triggersOf } from '../cloud/fire-trigger.ts';
-import { logIn } from '../cloud/keystone.ts';
-import { openTestCloud } from '../cloud/open-test-cloud.ts';
+import { addUser, type KeystoneUser, logIn } from '../cloud/keystone.ts';
+import { openrcOf, openTestCloud } from '../cloud/open-test-cloud.ts';
 import { type CloudSettings, useCloud } from '../cloud/openstack.ts';
 import { ekkoTypes, outputOf, type Stacks, stacksOf, TEMPLATES } from '../cloud/stacks.ts';
 import { type StubCatalog, type StubRun, startStubCatalog } from '../cloud/stub-catalog.ts';
@@ -19,6 +21,7 @@ const LIMIT_MS = 240_000;
 const RUN = 'ekko.backup.v1.run';
 
 let cloud: CloudSettings;
+let tenant: KeystoneUser;
 let token: string;
 let stub: StubCatalog;
 let executions: Executions;
@@ -45,36 +48,37 @@ const runIn = (policy: string, state: StubRun['state']) =>
 describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () => {
   beforeAll(async () => {
     cloud = await useCloud();
-    token = (await logIn(cloud.keystone, cloud.keystone.member)).token;
+    // A project of its own: workbooks have the stub's address, and others may have some of the same names.
+    const name = `workflows-${randomBytes(4).toString('hex')}`;
+    tenant = await addUser(cloud.keystone, { user: name, project: name, role: 'member' });
+    token = (await logIn(cloud.keystone, tenant)).token;
     stub = await startStubCatalog();
     executions = executionsOf(cloud.mistral.url, token);
-    stacks = stacksOf(`${cloud.heat.url}/${cloud.keystone.member.projectId}`, token);
+    stacks = stacksOf(`${cloud.heat.url}/${tenant.projectId}`, token);
     const workbooks = await readWorkbooks({ catalog: stub.url });
-    const steps = await install(await openTestCloud(cloud.keystone, cloud.keystone.admin), workbooks, 'public');
+    const steps = await install(await openTestCloud(cloud.keystone, tenant), workbooks, 'private');
     expect(steps.filter(({ state }) => state !== 'made')).toEqual([]);
   }, START_LIMIT_MS);
 
   afterAll(() => stub?.close());
 
-  test('installed again, nothing changes; what an older release left goes; a tenant is told whose it is', {
+  test('installed again, nothing changes; for another catalog, all do; what an older release left goes', {
     timeout: LIMIT_MS,
   }, async () => {
-    const admin = await openTestCloud(cloud.keystone, cloud.keystone.admin);
+    const session = await openTestCloud(cloud.keystone, tenant);
     const workbooks = await readWorkbooks({ catalog: stub.url });
     const old =
       "---\nversion: '2.0'\nname: ekko.backup.v0\nworkflows:\n  run:\n    tasks:\n      a:\n        action: std.noop\n";
-    await admin.call('POST', `${cloud.mistral.url}/workbooks?scope=public`, old);
-    const steps = await install(admin, workbooks, 'public');
-    expect(steps.filter(({ kind }) => kind === 'workbook').map(({ state }) => state)).toEqual(
-      workbooks.map(() => 'current'),
-    );
+    await session.call('POST', `${cloud.mistral.url}/workbooks`, old);
+    const steps = await install(session, workbooks, 'private');
+    expect(steps.slice(0, workbooks.length).map(({ state }) => state)).toEqual(workbooks.map(() => 'current'));
     expect(steps.slice(workbooks.length)).toEqual([
       { kind: 'old workbook', name: 'ekko.backup.v0', state: 'removed' },
       { kind: 'old workflow', name: 'ekko.backup.v0.run', state: 'removed' },
     ]);
-    const tenant = await openTestCloud(cloud.keystone, cloud.keystone.member);
     const others = await readWorkbooks({ catalog: 'https://other.example.org' });
-    await expect(install(tenant, others, 'private')).rejects.toThrow(/administrator/);
+    expect((await checkInstallation(session, others)).map(({ state }) => state)).toEqual(others.map(() => 'differs'));
+    await expect(install(session, workbooks, 'public')).rejects.toThrow(/administrator/);
   });
 
   test('a stack makes vault and policy, its schedule backs up, a changed one too, and all goes with it', {
@@ -296,6 +300,35 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
       }
     },
   );
+
+  test('the doctor finds that all is well but what is not there, and says what is down', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const { authUrl, region } = cloud.keystone;
+    const look = async () => {
+      const findings = await examineCloud(openrcOf(authUrl, region, tenant), undefined);
+      return Object.fromEntries(findings.map(({ subject, verdict, found }) => [subject, `${verdict}: ${found}`]));
+    };
+    const found = await look();
+    for (const subject of [
+      'identity',
+      'Swift',
+      'Barbican',
+      'Mistral actions',
+      'workbooks',
+      'schedules',
+      'Heat',
+      'catalog',
+      'from Mistral',
+    ])
+      expect([subject, found[subject]]).toEqual([subject, expect.stringMatching(/^ok: /)]);
+    expect(found['exporters']).toMatch(/^wrong: none has registered/);
+    stub.faults.down = true;
+    const bad = await look();
+    stub.faults.down = false;
+    for (const subject of ['catalog', 'from Mistral']) expect(bad[subject]).toMatch(/^wrong: /);
+    expect(await triggersOf(cloud, token, 'ekko.backup.v1.abandon')).toEqual([]);
+  });
 
   test('no token is in any field of any execution, task or action that Mistral shows', {
     timeout: LIMIT_MS,
