@@ -1,9 +1,11 @@
 import { copyFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   DeleteObjectCommand,
   GetObjectRetentionCommand,
   ListObjectVersionsCommand,
   type ListObjectVersionsCommandOutput,
+  PutBucketPolicyCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,10 +13,10 @@ import { createKeyFile } from '#vault/keys/key-file.ts';
 import { openS3Store } from '#vault/store/s3-store.ts';
 import { createVault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { type CephBucket, newBucket, useCeph } from '../../cloud/ceph.ts';
+import { type CephBucket, newBucket, newUser, useCeph } from '../../cloud/ceph.ts';
 import { usePostgres } from '../../cloud/postgres.ts';
 import { newDatabase, runSql } from '../../cloud/sql-server.ts';
-import { lacks } from '../../setup/cache.ts';
+import { checkout, lacks } from '../../setup/cache.ts';
 import { type Desk, openDesk } from './ekko.ts';
 import { range, writeImage } from './test-image.ts';
 
@@ -229,6 +231,34 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => 
     await ekko('backup', url, 'disk.img');
     await expectRestored(url, 'four.img');
     expect((await desk.run(['doctor', url])).code).toBe(0);
+  });
+
+  test('needs no more rights than those that are told, and then nobody who has them lifts a governance lock', async () => {
+    const user = await newUser(await useCeph());
+    const told = await readFile(join(checkout, 'docs', 'operations.md'), 'utf8');
+    const [, json = ''] = /^## Write-once vaults$.*?^```json$(.*?)^```$/ms.exec(told) ?? [];
+    const { Version, Statement } = JSON.parse(json.replaceAll('BUCKET', bucket.name));
+    const Principal = { AWS: [`arn:aws:iam:::user/${user.name}`] };
+    const Policy = JSON.stringify({ Version, Statement: Statement.map((each: object) => ({ ...each, Principal })) });
+    await bucket.client.send(new PutBucketPolicyCommand({ Bucket: bucket.name, Policy }));
+    const theirs = await openDesk({
+      ...{ AWS_ACCESS_KEY_ID: user.accessKey, AWS_SECRET_ACCESS_KEY: user.secretKey },
+      EKKO_JOURNAL_FILE: desk.path('journal'),
+    });
+    const url = at('theirs/');
+    for (const args of [
+      ['init', url, '--no-escrow', '--lock', '2d'],
+      ['backup', url, desk.path('disk.img')],
+      ['sweep', url],
+      ['extend-locks', url],
+      ['verify', url],
+      ['repair', url],
+      ['doctor', url],
+    ]) {
+      const { code, output } = await theirs.run([...args, '--json']);
+      expect({ args, code, error: JSON.parse(output).error }).toEqual({ args, code: 0, error: undefined });
+    }
+    await theirs.remove();
   });
 
   test('keeps locked what is needed, half way through, and nothing else', async () => {

@@ -4,7 +4,6 @@ import type { ObjectLocking, StoredVersions } from '#vault/store/object-locking.
 import { contentKey, Folder, journalKey, VAULT_JSON } from '#vault/store/object-names.ts';
 import { openS3Store } from '#vault/store/s3-store.ts';
 import { probeLock } from '../../../../functions/command-line/doctor/probe-lock.ts';
-import { describeObjectStore } from '../../../conformance/object-store.ts';
 import { type LockQuirks, openFakeLockS3 } from '../../../fake-lock-s3.ts';
 import { type FaultyHttp, openFaultyHttp } from '../../../faulty-http.ts';
 import { HASTY } from './s3-faulty-place.ts';
@@ -25,18 +24,6 @@ async function openPlace(quirks: LockQuirks = {}, days = 30) {
   store.locking.begin({ mode: 'compliance', days });
   return { fake, front, store, locking: store.locking };
 }
-
-describeObjectStore(
-  'S3 with locks, in memory',
-  async () => {
-    const fake = openFakeLockS3({ pageSize: 7 });
-    const front = await openFaultyHttp(fake.answer);
-    const store = await openS3Store(`s3://${fake.bucket}?endpoint=${front.url}`, ENVIRONMENT, HASTY);
-    store.locking?.begin({ mode: 'compliance', days: 30 });
-    return store;
-  },
-  { keeps: { atomicCreate: false }, listed: 40, sideBySide: { objects: 4, bytes: 1000 } },
-);
 
 function named(text: string) {
   const body = Buffer.from(text);
