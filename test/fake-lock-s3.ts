@@ -98,6 +98,8 @@ export function openFakeLockS3(quirks: LockQuirks = {}, bucket = 'bucket'): Fake
     }
     const until = Date.parse(/<RetainUntilDate>(.*)<\/RetainUntilDate>/.exec(body.toString())?.[1] ?? '');
     if (until < (version.until ?? 0) && quirks.shortens !== true) return failure(403, 'AccessDenied');
+    const weaker = version.mode === 'COMPLIANCE' && body.includes('GOVERNANCE');
+    if (weaker && quirks.shortens !== true) return failure(403, 'AccessDenied');
     if (quirks.lies !== true) Object.assign(version, { until, mode: /<Mode>(.*)<\/Mode>/.exec(body.toString())?.[1] });
     return { status: 200 };
   }

@@ -24,11 +24,14 @@ const MIB = 1024 ** 2;
 const DAY_MS = 86_400_000;
 const LASTING = /^(vault\.json$|(journal|keys|packs|pages|manifests|points|moves)\/)/;
 
-describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => {
+// Many commands, each a process.
+describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', { timeout: 600_000 }, () => {
   let bucket: CephBucket;
   let desk: Desk;
   let database: string;
   let contents = 0;
+  /** Id of the first restore point. */
+  let first: string;
   beforeAll(async () => {
     bucket = await newBucket(await useCeph(), { locking: true });
     desk = await openDesk({ ...bucket.environment, EKKO_JOURNAL_FILE: 'journal' });
@@ -106,9 +109,6 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => 
     for (const [args, words] of [
       [[plain.url, ...lock], /takes no locked object: .*InvalidRequest.*Make a bucket with Object Lock/],
       [[bucket.url, ...lock], /these credentials can lift a governance lock.*s3:BypassGovernanceRetention/],
-      [['vault', ...lock], /is no store that locks objects/],
-      [[bucket.url, '--no-escrow', '--lock', '2h'], /--lock is a time of 1d to 3650d/],
-      [[bucket.url, ...lock, '--lock-mode', 'strict'], /--lock-mode is governance or compliance/],
     ] as const) {
       const { code, errors } = await desk.run(['init', ...args]);
       expect({ failed: code !== 0, errors }).toEqual({ failed: true, errors: expect.stringMatching(words) });
@@ -144,7 +144,8 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => 
     const rest = (await versionsIn('web/')).filter(({ key }) => !LASTING.test(key));
     expect(rest.filter(({ key, marker }) => marker || /^(staging|receipts|probe)\//.test(key))).toEqual([]);
 
-    await ekko('delete', url, point.id);
+    first = point.id;
+    await ekko('delete', url, first);
     const foreseen = await ekko('sweep', url, '--grace', '0', '--dry-run');
     const swept = await ekko('sweep', url, '--grace', '0');
     expect(swept.points).toHaveLength(1);
@@ -182,14 +183,7 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => 
       await rm(desk.path(`replica/journal/${position}`));
     const other = await openDesk({ EKKO_JOURNAL_FILE: '' });
     const [replica, key, target] = ['replica', 'key', 'back.img'].map(desk.path);
-    const { code } = await other.run([
-      'restore',
-      String(replica),
-      entries[expired].points[0],
-      String(target),
-      '--key-file',
-      String(key),
-    ]);
+    const { code } = await other.run(['restore', String(replica), first, String(target), '--key-file', String(key)]);
     await other.remove();
     expect(code).toBe(0);
     expect((await readFile(String(target))).equals(await readFile(desk.path('first.img')))).toBe(true);
@@ -227,7 +221,7 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', () => 
     expect({ uncovered: uncovered.length, findings }).toEqual({ uncovered: refused.length, findings: [] });
     await expectRestored(url, 'three.img');
     await ekko('verify', url);
-    await overwrite(range(60, 70));
+    await overwrite(range(60, 10));
     await ekko('backup', url, 'disk.img');
     await expectRestored(url, 'four.img');
     expect((await desk.run(['doctor', url])).code).toBe(0);

@@ -139,13 +139,38 @@ test('what rotted in the store is read from another version, and that one is loc
 
 test('a vault.json that was laid over the true one, before anybody knows that it is locked, is not believed', async () => {
   const { store, fake, front } = await openPlace();
-  await store.create(VAULT_JSON, [Buffer.from('true')]);
+  const locked = Buffer.from('{"lock": {}}');
+  await store.create(VAULT_JSON, [locked]);
   fake.versions.get(VAULT_JSON)?.unshift({ id: 'forged', body: Buffer.from('forged') });
   const fresh = await openS3Store(store.url, ENVIRONMENT, HASTY);
-  expect(await fresh.get(VAULT_JSON)).toEqual(Buffer.from('true'));
+  expect(await fresh.get(VAULT_JSON)).toEqual(locked);
+  expect(await fresh.get(VAULT_JSON, { start: 1, end: 7 })).toEqual(Buffer.from('"lock"'));
   // Where versions cannot be listed there is nothing to go by.
   front.misbehave(({ path }) =>
     path.includes('versions') ? () => ({ status: 403, body: '<Error><Code>AccessDenied</Code></Error>' }) : undefined,
   );
   expect(await fresh.get(VAULT_JSON)).toEqual(Buffer.from('forged'));
+});
+
+test('of a vault that was never locked the newest vault.json counts, as of everything else', async () => {
+  const { store, fake } = await openPlace();
+  fake.versions.set(VAULT_JSON, [
+    { id: 'new', body: Buffer.from('new') },
+    { id: 'old', body: Buffer.from('{"format": 1}') },
+  ]);
+  const fresh = await openS3Store(store.url, ENVIRONMENT, HASTY);
+  expect(await fresh.get(VAULT_JSON)).toEqual(Buffer.from('new'));
+  fake.versions.get(VAULT_JSON)?.unshift({ id: 'removed', body: undefined });
+  await expect(fresh.get(VAULT_JSON)).rejects.toMatchObject({ code: 'object-missing' });
+});
+
+test('what somebody locked more strictly than the vault says is extended so', async () => {
+  const { store, fake, locking } = await openPlace();
+  locking.begin({ mode: 'governance', days: 30 });
+  const pack = named('a pack');
+  await store.create(pack.key, [pack.body]);
+  Object.assign(fake.versions.get(pack.key)?.[0] ?? {}, { mode: 'COMPLIANCE' });
+  const until = new Date(Date.now() + 60 * DAY_MS);
+  await locking.extend(await onlyOne(locking, Folder.packs), until);
+  expect(fake.versions.get(pack.key)).toMatchObject([{ mode: 'COMPLIANCE', until: until.getTime() }]);
 });
