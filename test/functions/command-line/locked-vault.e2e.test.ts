@@ -191,6 +191,7 @@ describe.skipIf(lacks('ceph') || lacks('postgres'))('a write-once vault', { time
 
   test('outlasts who deletes, hides and overwrites all that he can with its own credentials, database included', async () => {
     const url = at('web/');
+    await ekko('key', 'rotate', url);
     const before = (await versionsIn('web/')).filter(({ key }) => !key.startsWith('probe-lock/'));
     for (const { key } of before) {
       await bucket.client.send(new DeleteObjectCommand({ Bucket: bucket.name, Key: `web/${key}` }));
