@@ -32,7 +32,7 @@ export interface RepairReport {
 
 /**
  * Takes away what lies over the objects of a locked vault. Then verifies the vault, puts back what is damaged or missing from a replica
- * of it, and verifies again before it says so. Throws what opening throws, `bad-input` (not a replica, or none given where the
+ * of it, and verifies again until nothing more can be done. Throws what opening throws, `bad-input` (not a replica, or none given where the
  * vault is not locked), and `Interrupted`.
  */
 export async function repair(
@@ -50,18 +50,23 @@ export async function repair(
     const uncovered = await uncover(vault, dryRun);
     const look = async () => {
       const report = await verifyVault({
-        ...{ store, keyring: vault.keyring, points: [...vault.journal.state().points.values()], signal },
+        ...{ store, keyring: vault.keyring, journal: vault.journal, points: everyPoint(vault), signal },
         threads: { entry: pathToFileURL(bundlePath('verify-worker')) },
         onProgress: ({ bytes }) => progress.update(bytes, bytes),
       });
       await recordVerification(vault, report, { shards: ALL_SHARDS, keyed: true }, new Date());
       return report.findings;
     };
-    const findings = await look();
-    const keys = findings.map(({ object }) => object).filter((key) => nameOf(key) !== undefined);
-    const objects = replica === undefined ? [] : await repairObjects(store, replica, keys, dryRun);
-    const repaired = objects.some(({ outcome }) => outcome === 'repaired');
-    return { uncovered, objects, findings: repaired ? await look() : findings };
+    const objects: RepairedObject[] = [];
+    // What a missing manifest or page needs is found missing only when that is back.
+    for (;;) {
+      const findings = await look();
+      const tried = new Set(objects.map(({ key }) => key));
+      const keys = findings.map(({ object }) => object).filter((key) => nameOf(key) !== undefined && !tried.has(key));
+      const done = replica === undefined ? [] : await repairObjects(store, replica, keys, dryRun);
+      objects.push(...done);
+      if (!done.some(({ outcome }) => outcome === 'repaired')) return { uncovered, objects, findings };
+    }
   } finally {
     progress.end();
     ignore();
@@ -87,4 +92,10 @@ async function openReplica(
 
 async function uncover({ store: { locking }, description }: Vault, dryRun: boolean): Promise<UncoveredObject[]> {
   return description.lock === undefined || locking === undefined ? [] : uncoverObjects(locking, dryRun);
+}
+
+/** Expired ones too: they may be brought back. */
+function everyPoint({ journal }: Vault) {
+  const { points, expired } = journal.state();
+  return [...points.values(), ...expired.values()];
 }

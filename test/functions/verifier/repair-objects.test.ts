@@ -35,3 +35,14 @@ test('a rehearsal changes nothing', async () => {
   expect(await repairObjects(store, await storeWith(body), [key], true)).toEqual([{ key, outcome: 'repairable' }]);
   await expect(store.get(key)).rejects.toMatchObject({ code: 'object-missing' });
 });
+
+test('what is whole again by the time of the repair is not touched', async () => {
+  const store = await storeWith(body);
+  const untouchable = { ...store, remove: () => Promise.reject(new Error('It was removed.')) };
+  expect(await repairObjects(untouchable, await storeWith(body), [key], false)).toEqual([{ key, outcome: 'repaired' }]);
+});
+
+test('where the store keeps the damaged bytes though it was told to remove them, nothing is called repaired', async () => {
+  const stubborn = { ...(await storeWith(Buffer.from('rubbish'))), remove: async () => [] };
+  expect(await repairObjects(stubborn, await storeWith(body), [key], false)).toEqual([{ key, outcome: 'left' }]);
+});
