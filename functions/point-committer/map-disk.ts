@@ -1,5 +1,5 @@
 import { splitByPage } from '#vault/dedupe/lineage.ts';
-import { EkkoError } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import { clipExtent, type Extent, packsOf } from '#vault/format/extents.ts';
 import type { Manifest } from '#vault/format/manifest.ts';
 import { pagesOf } from '#vault/format/manifest.ts';
@@ -47,7 +47,7 @@ export async function mapDisk(
   past: DiskPast,
 ): Promise<MappedDisk> {
   const base = await readPast(vault, past.base);
-  const newest = past.newest === past.base ? base : await readPast(vault, past.newest);
+  const newest = past.newest === past.base ? base : await unlessUnreadable(readPast(vault, past.newest));
   if (base !== undefined && base.diskSize !== summary.diskSize) throw resized(summary, base.diskSize);
   const pages = base
     ? [...base.pages]
@@ -98,8 +98,10 @@ async function writeChangedPage(
   const extents = await redirects.resolveAll(overlayExtents(before, changes));
   if (extents.length === 0) return undefined;
   if (basePage !== undefined && sameExtents(extents, before)) return basePage;
-  if (newestPage !== undefined && newestPage !== basePage && sameExtents(extents, await extentsOf(newestPage)))
-    return newestPage;
+  if (newestPage !== undefined && newestPage !== basePage) {
+    const newest = await unlessUnreadable(extentsOf(newestPage));
+    if (newest !== undefined && sameExtents(extents, newest)) return newestPage;
+  }
   for (const pack of packsOf(extents)) packs.add(packName(pack));
   return writePage(vault, extents);
 }
@@ -137,6 +139,16 @@ async function* byPage(extents: AsyncIterable<Extent>): AsyncGenerator<{ page: n
 
 async function readPast(vault: VaultReader, name: string | undefined): Promise<Manifest | undefined> {
   return name === undefined ? undefined : readManifest(vault, name);
+}
+
+/** The newest state is only there to be shared: one that is damaged must not keep a full read, which does without it, from being committed. */
+async function unlessUnreadable<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (['object-missing', 'damaged', 'bad-format', 'wrong-key'].includes(codeOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }
 
 function checkCoverage(summary: ExportSummary, totals: PartTotals): void {

@@ -18,6 +18,7 @@ import { sealEpoch } from './key-epochs/seal-epoch.ts';
 import { deriveEpochKeys, type Keyring, keyringOf, ROOT_KEY_SIZE } from './keys/epoch-keys.ts';
 import type { KeyProvider } from './keys/key-provider.ts';
 import type { NewRecipient } from './keys/recipients.ts';
+import { firstContent } from './store/first-content.ts';
 import { contentName, VAULT_JSON } from './store/object-names.ts';
 import type { ObjectStore } from './store/object-store.ts';
 import { PAGE_SPAN, SEGMENT_SIZE, type VaultLock } from './words.ts';
@@ -65,6 +66,8 @@ export async function createVault(store: ObjectStore, options: NewVault): Promis
   const epoch = await sealEpoch({ keys, rootKey, recipients: dated, earlier: [] });
   const description = describe(id, epoch, journalFile === undefined ? 'objects' : 'sql', lock);
   const bytes = encodeDescription(keys, description);
+  const content = await firstContent(store);
+  if (content !== undefined) throw notEmpty(store, content);
   const answer = await store.create(VAULT_JSON, [bytes]);
   // A store that tried again after a lost answer meets what it wrote itself. One that locks may tell two writers that they were first.
   if ((answer === 'exists' || lock !== undefined) && !(await store.get(VAULT_JSON)).equals(bytes)) {
@@ -145,11 +148,16 @@ function named({ recipient, kind, label }: WrappedRootKey): NamedRecipient {
   return { recipient, kind, ...(label === undefined ? {} : { label }) };
 }
 
-/** A crash between the two writes of `createVault` leaves an empty journal: the first one to open the vault finishes it. */
+/**
+ * A crash between the two writes of `createVault` leaves an empty journal: the first one to open the vault finishes it. A vault with
+ * anything in it has had a journal: taken for an empty one, it would be swept empty.
+ */
 async function checkFirstEntry(vault: Vault, digest: string): Promise<void> {
   const { vaultJson, position } = vault.journal.state();
   if (vaultJson === digest) return;
   if (position === 0) {
+    const content = await firstContent(vault.store);
+    if (content !== undefined) throw journalLost(vault.store, content);
     const now = new Date().toISOString();
     await vault.journal.append(() => vaultCreated(vault.description, digest, now));
     return;
@@ -157,5 +165,21 @@ async function checkFirstEntry(vault: Vault, digest: string): Promise<void> {
   throw new EkkoError(
     'damaged',
     `${vault.store.url}/${VAULT_JSON} is not the one that the vault's journal begins with. Restore it from a copy.`,
+  );
+}
+
+function journalLost({ url }: ObjectStore, content: string): EkkoError {
+  return new EkkoError(
+    'journal-broken',
+    `The vault in ${url} has lost its journal: there is no entry, but there is ${content}. ` +
+      'Put the journal back from a copy of the vault; nothing is written until it is there.',
+  );
+}
+
+function notEmpty({ url }: ObjectStore, content: string): EkkoError {
+  return new EkkoError(
+    'object-exists',
+    `${url} holds a vault already, or what is left of one (${content}). Use it, put its ${VAULT_JSON} back from a copy if that is ` +
+      'missing, or choose another place.',
   );
 }

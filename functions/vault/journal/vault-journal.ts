@@ -93,21 +93,35 @@ export async function openVaultJournal(parts: JournalParts): Promise<VaultJourna
   };
 }
 
-/** The head, from the newest snapshot that the journal bears out, else from the beginning. */
+/**
+ * The head, from the newest snapshot that the journal bears out, else from the beginning. A snapshot is written behind its entry: where
+ * the journal ends before one, entries have been lost, and an append would make a second history, in which what they committed is dead.
+ */
 async function openState(parts: JournalParts): Promise<VaultState> {
   const keys = parts.keyring.newest;
+  let lastSeen = 0;
   for await (const snapshot of readSnapshots(parts.store, keys)) {
     const entries = parts.journal.read(snapshot.position)[Symbol.asyncIterator]();
     const first = await entries.next();
+    if (first.done) lastSeen = Math.max(lastSeen, snapshot.position);
     if (!first.done && contentName([first.value.bytes]) === snapshot.digest) {
       const rest = { [Symbol.asyncIterator]: () => entries };
-      const { state } = await foldFrom(parts, snapshot, rest);
+      const state = whole(parts, (await foldFrom(parts, snapshot, rest)).state, lastSeen);
       // A newer key has come to light, and with it snapshots that count for more.
       return newestEpoch(state) > keys.epoch ? openState(parts) : state;
     }
     await entries.return?.();
   }
-  return (await foldFrom(parts, EMPTY_STATE, parts.journal.read(1))).state;
+  return whole(parts, (await foldFrom(parts, EMPTY_STATE, parts.journal.read(1))).state, lastSeen);
+}
+
+function whole({ journal }: JournalParts, state: VaultState, lastSeen: number): VaultState {
+  if (state.position >= lastSeen) return state;
+  throw new EkkoError(
+    'journal-broken',
+    `The journal in ${journal.url} ends at position ${state.position}, but the vault has seen entry ${lastSeen}: the last ones have been ` +
+      'lost. Put them back from a copy of the vault; nothing is written until they are there.',
+  );
 }
 
 async function foldFrom(

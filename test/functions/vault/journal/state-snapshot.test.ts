@@ -87,7 +87,6 @@ describe('a vault opens the same with', () => {
     ],
     ['a snapshot of another history', (store) => lie(store, { digest: nameFor('another entry') })],
     ['a snapshot without a vault', (store) => lie(store, { vaultJson: undefined })],
-    ['a snapshot from beyond the head', (store) => lie(store, { position: 192 })],
     [
       'a snapshot at position 0',
       async (store) => {
@@ -118,6 +117,15 @@ describe('a vault opens the same with', () => {
       },
     };
     expect(plain((await openOn(unlisted)).state())).toEqual(plain(head));
+  });
+});
+
+test('a journal that has lost its last entries is not gone on with where a snapshot knows of them', async () => {
+  const store = await copyOf(original);
+  await store.remove(Array.from({ length: 20 }, (_, i) => journalKey(LENGTH - i)));
+  await expect(openOn(store)).rejects.toMatchObject({
+    code: 'journal-broken',
+    message: expect.stringMatching(/ends at position 121, but the vault has seen entry 128/),
   });
 });
 
