@@ -1,4 +1,4 @@
-import { EkkoError } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import { Folder, journalKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 
@@ -10,6 +10,23 @@ export async function listPositions(store: ObjectStore): Promise<number> {
     if (digits !== undefined) last = Math.max(last, Number(digits));
   }
   return last;
+}
+
+/** The same where a listing may lag: whether the next entry exists is decided by asking for it. */
+export async function lastPosition(store: ObjectStore): Promise<number> {
+  let last = await listPositions(store);
+  while (await hasEntry(store, last + 1)) last++;
+  return last;
+}
+
+export async function hasEntry(store: ObjectStore, position: number): Promise<boolean> {
+  try {
+    await store.get(journalKey(position), { start: 0, end: 1 });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'object-missing') return false;
+    throw error;
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import { release } from '#vault/memory.ts';
 import { CONTENT_NAMED, contentName, Folder, nameOf, VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore, StoredObject } from '#vault/store/object-store.ts';
-import { copyJournal, listPositions } from './mirror-journal.ts';
+import { copyJournal, hasEntry, lastPosition } from './mirror-journal.ts';
 
 export interface MirrorRequest {
   readonly source: ObjectStore;
@@ -26,7 +26,9 @@ export interface MirrorReport extends MirrorSums {
 }
 
 const AT_ONCE = 4;
-const MOST_PASSES = 5;
+const MOST_PASSES = 20;
+/** Keys that are held between listing and copying: about 10 MB. */
+const MOST_HELD = 100_000;
 
 /** All that a vault is made of, beside its journal; what is left out is made anew, or worth nothing without its run. */
 const MIRRORED = [...CONTENT_NAMED, Folder.keys] as const;
@@ -35,8 +37,8 @@ const MIRRORED = [...CONTENT_NAMED, Folder.keys] as const;
  * Makes `target` a replica of the vault in `source`: the same objects under the same names, each compared with its name, and the
  * journal as it stands, entry by entry. Needs no key. What is there already is not copied again, so it is incremental and can
  * be cut off anywhere. An entry is copied when all is there that was live when it was the newest one; `vault.json` comes last, the first time.
- * Throws `object-exists` (another vault is there), `journal-broken` (the replica has entries of its own), `busy` (the source is swept
- * faster than it can be copied), `object-missing` (no vault), `store-failed`.
+ * Throws `object-exists` (another vault is there), `journal-broken` (the replica has entries of its own), `busy` (the source changes
+ * faster than it can be listed), `object-missing` (no vault), `store-failed`.
  */
 export async function mirrorVault({ source, target, onProgress, signal }: MirrorRequest): Promise<MirrorReport> {
   const description = await source.get(VAULT_JSON);
@@ -48,17 +50,16 @@ export async function mirrorVault({ source, target, onProgress, signal }: Mirror
     onProgress?.(sums);
   };
   for (let passes = 1; passes <= MOST_PASSES; passes++) {
-    // Taken first: whatever is live at this entry is still there when a pass misses nothing.
-    const head = await listPositions(source);
-    const { gone, damaged } = await copyObjects(source, target, count, signal);
-    if (gone > 0) continue;
+    const head = await lastPosition(source);
+    const { gone, damaged, still } = await copyObjects(source, target, { head, count, signal });
+    if (gone > 0 || !still) continue;
     const entries = await copyJournal(source, target, head);
     await target.create(VAULT_JSON, [description]);
     return { ...sums, entries, damaged };
   }
   throw new EkkoError(
     'busy',
-    `${source.url} is being swept while it is copied. Copy it again later; what was copied is kept.`,
+    `${source.url} is being written to and swept faster than it can be listed. Copy it again later; what was copied is kept.`,
   );
 }
 
@@ -75,35 +76,48 @@ interface Pass {
   /** Objects that were listed, and gone when they were read. */
   readonly gone: number;
   readonly damaged: readonly string[];
+  /**
+   * Whether the journal stood still until all was listed. Else what is live at `head` may have been moved, condemned and removed before
+   * it was listed, and nobody would miss it. Nothing is removed that no entry condemns: if no entry came, all of it was listed.
+   */
+  readonly still: boolean;
+}
+
+interface PassRequest {
+  readonly head: number;
+  readonly count: (bytes: number) => void;
+  readonly signal: AbortSignal | undefined;
 }
 
 async function copyObjects(
   source: ObjectStore,
   target: ObjectStore,
-  count: (bytes: number) => void,
-  signal: AbortSignal | undefined,
+  { head, count, signal }: PassRequest,
 ): Promise<Pass> {
   const limit = pLimit(AT_ONCE);
   const damaged: string[] = [];
   let gone = 0;
-  const copying = new Set<Promise<void>>();
+  let held: string[] = [];
+  const copyHeld = async () => {
+    const keys = held;
+    held = [];
+    await limit.map(keys, async (key) => {
+      signal?.throwIfAborted();
+      const outcome = await copyObject(source, target, key);
+      if (outcome === 'gone') gone++;
+      else if (outcome === 'damaged') damaged.push(key);
+      else count(outcome);
+    });
+  };
   for (const folder of MIRRORED) {
     for await (const key of missingIn(source.list(folder), target.list(folder))) {
-      signal?.throwIfAborted();
-      const done = limit(() => copyObject(source, target, key)).then((outcome) => {
-        if (outcome === 'gone') gone++;
-        else if (outcome === 'damaged') damaged.push(key);
-        else count(outcome);
-        copying.delete(done);
-      });
-      // Awaited below; until then its failure is not unhandled.
-      done.catch(() => undefined);
-      copying.add(done);
-      if (copying.size > AT_ONCE) await Promise.race(copying);
+      held.push(key);
+      if (held.length === MOST_HELD) await copyHeld();
     }
   }
-  await Promise.all(copying);
-  return { gone, damaged: damaged.sort() };
+  const still = !(await hasEntry(source, head + 1));
+  await copyHeld();
+  return { gone, damaged: damaged.sort(), still };
 }
 
 /** Bytes that were copied, or why none were. */

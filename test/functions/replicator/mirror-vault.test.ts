@@ -1,10 +1,11 @@
 import { beforeEach, expect, test } from 'vitest';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
-import { journalKey } from '#vault/store/object-names.ts';
+import { Folder, journalKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { mirrorVault } from '../../../functions/replicator/mirror-vault.ts';
 import { keysIn, replaceObject } from '../../damage.ts';
-import { newWorld, type World } from '../../model/world.ts';
+import { newWorld, restored, type World } from '../../model/world.ts';
+import { fresh, newLab } from '../sweeper/lab.ts';
 
 const MIRRORED = ['packs/', 'pages/', 'manifests/', 'points/', 'moves/', 'keys/', 'journal/'];
 
@@ -116,4 +117,56 @@ test('objects that are swept while they are copied are looked for again, not for
   expect(await contentOf(target)).toEqual(await contentOf(world.memory));
   const always: ObjectStore = { ...world.memory, list: lists };
   await expect(mirrorVault({ source: always, target: openMemoryStore() })).rejects.toMatchObject({ code: 'busy' });
+});
+
+/** The source, beside which something happens the first time that a listing of packs begins. */
+function beside(source: ObjectStore, happens: () => Promise<unknown>): ObjectStore {
+  let happened = false;
+  return {
+    ...source,
+    async *list(prefix, options) {
+      if (prefix === Folder.packs && !happened) {
+        happened = true;
+        await happens();
+      }
+      yield* source.list(prefix, options);
+    },
+  };
+}
+
+test('what a move and a sweep do while it is copied leaves no entry in the replica whose objects are gone', async () => {
+  const lab = await newLab();
+  const { id: first } = await lab.backUp(fresh(1, 24));
+  const { id: kept } = await lab.backUp(fresh(2, 12));
+  await lab.expire(first);
+  await lab.sweep();
+  const target = openMemoryStore();
+  await mirrorVault({
+    source: beside(lab.memory, async () => {
+      await lab.move();
+      await lab.sweep();
+    }),
+    target,
+  });
+  const replica = await lab.openOver(target);
+  expect(lab.guest.moments.get(kept)?.equals(await restored(replica, kept))).toBe(true);
+});
+
+test('a vault that goes on being written to is copied all the same', async () => {
+  const lab = await newLab();
+  await lab.backUp(fresh(1, 24));
+  let backups = 0;
+  const busy: ObjectStore = {
+    ...lab.memory,
+    async *list(prefix, options) {
+      yield* lab.memory.list(prefix, options);
+      if (prefix === Folder.packs && ++backups <= 3) await lab.backUp(fresh(10 + backups, 24));
+    },
+  };
+  const target = openMemoryStore();
+  await mirrorVault({ source: busy, target });
+  const replica = await lab.openOver(target);
+  const runs = [...replica.journal.state().points.keys()];
+  expect(runs.length).toBeGreaterThan(0);
+  for (const run of runs) expect(lab.guest.moments.get(run)?.equals(await restored(replica, run))).toBe(true);
 });
