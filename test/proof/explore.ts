@@ -127,7 +127,8 @@ function newExplorer(question: Question) {
     const live = state.nodes.flatMap((node, script) =>
       node === undefined ? [] : [{ script, node, automaton: at(automata, script) }],
     );
-    const chosen = question.reduce === false ? live : persistent(live, accesses, question.anyOrder ?? false);
+    const chosen =
+      question.reduce === false ? live : persistent(live, accesses, question.anyOrder ?? false, state.faultsLeft > 0);
     return chosen.flatMap(({ script, node }) => choicesOf(state, script, node, question.anyOrder ?? false));
   };
 
@@ -267,8 +268,9 @@ function persistent(
   live: readonly LiveScript[],
   accesses: { of(step: Step): bigint; conflicting(access: bigint): bigint },
   anyOrder: boolean,
+  mayDie: boolean,
 ): readonly LiveScript[] {
-  const futures = live.map(({ automaton, node }) => automaton.future(node));
+  const futures = live.map(({ automaton, node }) => automaton.future(node, mayDie));
   const dangers = live.map(({ node }) =>
     enabled(node, anyOrder).reduce((set, { step }) => set | accesses.conflicting(accesses.of(step)), 0n),
   );
@@ -279,7 +281,7 @@ function persistent(
     if (best.length === 1) break;
   }
   const danger = best.reduce((set, i) => set | at(dangers, i), 0n);
-  for (const [i, { automaton, node }] of live.entries()) if (!best.includes(i)) automaton.rely(node, danger);
+  for (const [i, { automaton, node }] of live.entries()) if (!best.includes(i)) automaton.rely(node, danger, mayDie);
   return best.map((i) => at(live, i));
 }
 
