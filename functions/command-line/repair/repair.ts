@@ -32,8 +32,8 @@ export interface RepairReport {
 
 /**
  * Takes away what lies over the objects of a locked vault. Then verifies the vault, puts back what is damaged or missing from a replica
- * of it, and verifies again until nothing more can be done. Throws what opening throws, `bad-input` (not a replica, or none given where
- * the vault is not locked), and `Interrupted`.
+ * of it, and verifies again until nothing more can be done. Throws what opening throws, `bad-input` (not a replica, or none given where the
+ * vault is not locked), and `Interrupted`.
  */
 export async function repair(
   url: string,
