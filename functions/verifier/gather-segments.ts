@@ -2,10 +2,11 @@ import { codeOf } from '#vault/errors.ts';
 import { fetchFrames } from '#vault/restore/fetch-frames.ts';
 import { newFrame } from '#vault/restore/frame.ts';
 import type { PackShelf } from '#vault/restore/trusted-pack.ts';
-import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
+import { SEGMENT_SIZE } from '#vault/words.ts';
 import type { OfferedPlace } from './needed-segments.ts';
 import type { PackDraft } from './pack-draft.ts';
 import { problemOf } from './problem.ts';
+import { segmentRuns } from './segment-runs.ts';
 import type { SegmentSource } from './segment-source.ts';
 
 /** Keeps what is intact in a damaged pack itself, frame by frame. */
@@ -49,7 +50,10 @@ export async function askSources(
   onFault: (message: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const most = Math.max(0, ...drafts.flatMap(({ needed }) => [...needed.segments.values()].map(({ length }) => length)));
+  const most = Math.max(
+    0,
+    ...drafts.flatMap(({ needed }) => [...needed.segments.values()].map(({ length }) => length)),
+  );
   for (let round = 0; round < most; round++) {
     for (const [source, volumes] of wantedIn(drafts, round)) {
       for (const [volume, wanted] of volumes) {
@@ -90,25 +94,15 @@ async function askVolume(
   wanted: WantedSegments,
   onFault: (message: string) => void,
 ): Promise<void> {
-  for await (const { segment, bytes } of source.read(volume, runsOf([...wanted.keys()]), onFault)) {
-    for (const { draft, segment: own, length } of wanted.get(segment) ?? []) await draft.offer(own, clipped(bytes, length));
+  for await (const { segment, bytes } of source.read(volume, segmentRuns(wanted.keys()), onFault)) {
+    for (const { draft, segment: own, length } of wanted.get(segment) ?? [])
+      await draft.offer(own, clipped(bytes, length));
   }
 }
 
 /** A disk may have grown since: what lies behind its old end was zeros then. */
 function clipped(bytes: Buffer, length: number): Buffer {
   return length >= SEGMENT_SIZE ? bytes : Buffer.concat([bytes.subarray(0, length)], SEGMENT_SIZE);
-}
-
-function runsOf(segments: readonly number[]): SegmentRun[] {
-  const runs: SegmentRun[] = [];
-  for (const first of segments.toSorted((a, b) => a - b)) {
-    const last = runs.at(-1);
-    if (last !== undefined && last.first + last.count === first) {
-      runs[runs.length - 1] = { first: last.first, count: last.count + 1 };
-    } else runs.push({ first, count: 1 });
-  }
-  return runs;
 }
 
 function range(first: number, count: number): number[] {

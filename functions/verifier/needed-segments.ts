@@ -34,10 +34,19 @@ export async function findNeeded(
   names: ReadonlySet<string>,
   sources: readonly SegmentSource[],
 ): Promise<NeededPack[]> {
-  const found = new Map<string, { readonly reference: PackReference; readonly segments: Map<number, OfferedPlace[]> }>();
+  const found = new Map<
+    string,
+    { readonly reference: PackReference; readonly segments: Map<number, OfferedPlace[]> }
+  >();
   const usesOf = openPageUses(reader, names);
 
-  const add = (pack: PackReference, number: number, place: Omit<OfferedPlace, 'source' | 'volume'>, run: string, disk: string) => {
+  const add = (
+    pack: PackReference,
+    number: number,
+    place: Omit<OfferedPlace, 'source' | 'volume'>,
+    run: string,
+    disk: string,
+  ) => {
     const needed = found.get(packName(pack)) ?? { reference: pack, segments: new Map() };
     found.set(packName(pack), needed);
     // Only one reference can mean the pack that lies there.

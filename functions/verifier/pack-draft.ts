@@ -6,6 +6,7 @@ import type { TrustedPack } from '#vault/restore/trusted-pack.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
 import type { NeededPack } from './needed-segments.ts';
+import { segmentRuns } from './segment-runs.ts';
 
 /** A damaged pack, and what of it has been found so far. */
 export interface PackDraft {
@@ -38,7 +39,8 @@ export function newPackDraft(
 
   async function offerWithId(trusted: TrustedPack, segment: number, bytes: Buffer): Promise<void> {
     const id = segmentId(trusted.epoch, bytes);
-    if (placed.has(segment) || !id.equals(trusted.index.ids.subarray(segment * ID_SIZE, (segment + 1) * ID_SIZE))) return;
+    if (placed.has(segment) || !id.equals(trusted.index.ids.subarray(segment * ID_SIZE, (segment + 1) * ID_SIZE)))
+      return;
     placed.set(segment, await fresh.add(bytes, trusted.epoch.epoch === keys.epoch ? id : segmentId(keys, bytes)));
     sums.found++;
   }
@@ -72,16 +74,6 @@ export function newPackDraft(
         : pack === undefined
           ? offerVouched(segment, bytes)
           : offerWithId(pack, segment, bytes),
-    lost() {
-      const runs: SegmentRun[] = [];
-      for (const first of [...needed.segments.keys()].sort((a, b) => a - b)) {
-        if (placed.has(first)) continue;
-        const last = runs.at(-1);
-        if (last !== undefined && last.first + last.count === first) {
-          runs[runs.length - 1] = { first: last.first, count: last.count + 1 };
-        } else runs.push({ first, count: 1 });
-      }
-      return runs;
-    },
+    lost: () => segmentRuns([...needed.segments.keys()].filter((segment) => !placed.has(segment))),
   };
 }

@@ -63,7 +63,7 @@ test('what cannot be meant is refused', async () => {
     [['copy', 'vault', 'other', '--as-is'], 'holds another vault'],
     [['copy', 'vault', 'other'], 'other'],
     [['copy', 'nowhere', 'empty', '--as-is'], 'nowhere'],
-    [['repair', 'vault', '--from', 'other'], 'not a replica'],
+    [['repair', 'vault', '--from', 'other', '--from-key-file', 'other.key'], 'no copies'],
     [['copy', 'vault', 'other', '--last', '0'], '--last'],
   ] as const;
   for (const [args, words] of cases) {
