@@ -50,7 +50,7 @@ export async function handler(event: unknown): Promise<VerifyReport> {
 async function lookWithoutKey(percent: number): Promise<VerifyReport> {
   const store = await openStore(readVaultPlace(process.env));
   const shards = chooseRandomShards(percent);
-  return verifyVault({ store, keyring: undefined, points: [], shards, threads: undefined });
+  return verifyVault({ store, keyring: undefined, journal: undefined, points: [], shards, threads: undefined });
 }
 
 async function lookAndRecord(percent: number): Promise<VerifyReport> {

@@ -21,8 +21,8 @@ export interface VerifyRequest {
   readonly keyring: Keyring | undefined;
   /** The restore points that must be whole; none are followed without a keyring. */
   readonly points: readonly VerifiedPoint[];
-  /** Tells which packs were moved; needed with a keyring. */
-  readonly journal?: PackMoves;
+  /** Tells which packs were moved; without a keyring there is none. Undefined with one: nothing was ever moved. */
+  readonly journal: PackMoves | undefined;
   /** Only objects of these shards are read. Default: all. */
   readonly shards?: readonly number[];
   /** Where objects are checked; undefined: in the calling thread. */
