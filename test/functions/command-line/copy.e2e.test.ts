@@ -53,6 +53,16 @@ test('a replica is opened by the same key, repairs the vault, and stands in for 
   expect((await desk.run(['backup', 'replica', 'disk.img'])).code).toBe(0);
 });
 
+test('points that are copied in one go are read once, and then what changed', async () => {
+  await desk.run(['init', 'far', '--no-escrow', '--key-file', 'far.key']);
+  const image = await readFile(desk.path('disk.img'));
+  await writeFile(desk.path('disk.img'), image.fill(7, 200 * 65_536, 202 * 65_536));
+  await desk.run(['backup', 'vault', 'disk.img']);
+  const { output } = await desk.run(['copy', 'vault', 'far', '--target-key-file', 'far.key', '--json']);
+  expect(JSON.parse(output).points).toMatchObject([{ readBytes: 800 * 65_536 }, { readBytes: 2 * 65_536 }]);
+  await expectRestored('far', 'disk.img', 'far.key');
+});
+
 test('only what retention rules would keep is copied', async () => {
   await desk.run(['init', 'far', '--no-escrow', '--key-file', 'far.key']);
   for (let i = 0; i < 2; i++) await desk.run(['backup', 'vault', 'disk.img']);
