@@ -1,6 +1,5 @@
-import { codeOf } from '#vault/errors.ts';
 import { fetchFrames } from '#vault/restore/fetch-frames.ts';
-import { newFrame } from '#vault/restore/frame.ts';
+import { type Frame, newFrame } from '#vault/restore/frame.ts';
 import type { PackShelf } from '#vault/restore/trusted-pack.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import type { OfferedPlace } from './needed-segments.ts';
@@ -21,15 +20,21 @@ export async function keepIntact(shelf: PackShelf, draft: PackDraft): Promise<vo
     try {
       for (const segment of wanted) {
         const at = segment - entry.firstSegment;
-        if (frame.hasItsId(at)) await draft.keep(segment, frame.segments(at, at + 1));
+        if (isIntact(frame, at)) await draft.keep(segment, frame.segments(at, at + 1));
       }
-    } catch (error) {
-      // A frame that does not open is what sources are for; a store that cannot be reached or written to is not.
-      if (codeOf(error) === 'store-failed') throw error;
-      problemOf(error);
     } finally {
       frame.drop();
     }
+  }
+}
+
+/** A frame that does not open is what sources are for; a store that cannot be reached is not. */
+function isIntact(frame: Frame, segment: number): boolean {
+  try {
+    return frame.hasItsId(segment);
+  } catch (error) {
+    if (problemOf(error).code === 'store-failed') throw error;
+    return false;
   }
 }
 
