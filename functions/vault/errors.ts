@@ -23,7 +23,7 @@
  * | `busy` | somebody else is working on this disk or socket |
  * | `qemu-failed` | QEMU, its NBD server or its guest agent refused or broke off |
  * | `target-failed` | the restore target cannot be written |
- * | `function-failed` | a function broke off without saying why: its worker died, or its bundle cannot be loaded |
+ * | `function-failed` | a function broke off without saying why (its worker died, or its bundle cannot be loaded), or what it had made was wrong when it looked again |
  * | `token-refused` | no token, or one that the cloud does not know (any more) |
  * | `forbidden` | the caller's roles do not allow it |
  * | `not-found` | nothing of that name that the caller may see |

@@ -12,6 +12,7 @@ import type { Row } from './row.ts';
 import { s3Rows } from './s3-store.ts';
 import { sweepRows } from './sweeps.ts';
 import { swiftRows } from './swift-store.ts';
+import { verifyRows } from './verifies.ts';
 
 /** In the order in which they are made. */
 const GROUPS = [
@@ -26,6 +27,7 @@ const GROUPS = [
   'swift',
   's3',
   'sweep',
+  'verify',
 ] as const;
 
 /** A group of rows whose names begin with `name` and a dot. */
@@ -71,6 +73,7 @@ export function measurements(lab: Lab): Group[] {
     { name: 'swift', needs: ['swift'], rows: () => swiftRows(lab) },
     { name: 's3', needs: ['ceph'], rows: () => s3Rows(lab) },
     { name: 'sweep', needs: [], rows: () => sweepRows(lab) },
+    { name: 'verify', needs: [], rows: async () => verifyRows(lab, await first()) },
   ];
 }
 
