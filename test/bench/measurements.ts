@@ -1,6 +1,7 @@
 import { againRows, backUpAgain } from './again.ts';
 import { firstBackups } from './first-backups.ts';
 import { fullRows } from './full.ts';
+import { groupRunRows } from './group-runs.ts';
 import { incrementalRows, incrementals, WRITES } from './incrementals.ts';
 import { type Lab, once } from './lab.ts';
 import { emptyCommitRows, tryLargeDisk } from './large-disk.ts';
@@ -26,6 +27,7 @@ const GROUPS = [
   'swift',
   's3',
   'sweep',
+  'group-run',
 ] as const;
 
 /** A group of rows whose names begin with `name` and a dot. */
@@ -71,6 +73,7 @@ export function measurements(lab: Lab): Group[] {
     { name: 'swift', needs: ['swift'], rows: () => swiftRows(lab) },
     { name: 's3', needs: ['ceph'], rows: () => s3Rows(lab) },
     { name: 'sweep', needs: [], rows: () => sweepRows(lab) },
+    { name: 'group-run', needs: [], rows: groupRunRows },
   ];
 }
 
