@@ -83,7 +83,7 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     answers: { 200: 'PointSummary' },
     body: COMMIT_WISH,
     optionalBody: true,
-    problems: [409, 422],
+    problems: [409],
   },
   'DELETE /v1/runs/{run}': {
     summary: 'Give a run up.',
@@ -179,7 +179,7 @@ function operation(
 }
 
 /** What any call may be answered with. */
-const PROBLEMS = [400, 401, 403, 404, 413, 429, 500, 502];
+const PROBLEMS = [400, 401, 403, 404, 413, 422, 429, 500, 502];
 
 function responseOf(name: AnswerName, type: string): object {
   return { description: name, content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } };

@@ -19,6 +19,8 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   held: 409,
   'too-large': 413,
   'part-refused': 422,
+  'bad-format': 422,
+  damaged: 422,
   'too-many-requests': 429,
   'cloud-failed': 502,
   'exporter-failed': 502,

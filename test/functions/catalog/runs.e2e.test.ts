@@ -268,6 +268,82 @@ describe('a member that fails', () => {
   });
 });
 
+describe('a part that lies', () => {
+  const lieAbout = async (run: string) => {
+    const store = lab.vaults.places.store('a-swift-backups');
+    // Disks are numbered as the members are: by server.
+    await store.create(`staging/${run}/0001/00000000`, [Buffer.alloc(500, 7)]);
+  };
+
+  test('keeps the whole group from being committed, and only its own member from a partial point', async () => {
+    const run = await start();
+    await lieAbout(run);
+    await stage(run);
+    const whole = await lab.call('POST', `/v1/runs/${run}/commit`);
+    expect([whole.status, whole.body.code]).toEqual([422, 'bad-format']);
+    const { status, body } = await lab.call('POST', `/v1/runs/${run}/commit`, { body: { partial: true } });
+    expect([status, body.missing]).toEqual([200, [`${DB}/root`, `${DB}/${VOLUME}`]]);
+    expect([...c2.outcomes.values()]).toEqual(['abandoned']);
+  });
+});
+
+describe('a token that ends in the middle', () => {
+  test.each(['moment', 'commit'])('is told before the %s, and another one goes on', async (step) => {
+    const run = await start();
+    if (step === 'commit') await stage(run);
+    lab.cloud.tokens.set('short', { project: 'a', roles: ['member'], expiresAt: Date.now() - 1 });
+    const refused = await lab.call('POST', `/v1/runs/${run}/${step}`, { token: 'short' });
+    expect([refused.status, refused.body.code]).toEqual([401, 'token-refused']);
+    expect(refused.body.detail).toContain('Get a new one');
+    lab.cloud.tokens.set('fresh', { project: 'a', roles: ['member'], expiresAt: Date.now() + 3_600_000 });
+    expect((await lab.call('POST', `/v1/runs/${run}/${step}`, { token: 'fresh' })).status).toBe(200);
+  });
+});
+
+describe('a start that was broken off before anybody was told', () => {
+  const brokenOff = async (minutes: number, process: string, run = '20200101-000000-abcdef') => {
+    const at = new Date(Date.now() - minutes * 60_000).toISOString();
+    const { journal } = await lab.vaults.look('a', 'swift:backups');
+    const disks = [`${WEB}/root`, `${DB}/root`, `${DB}/${VOLUME}`];
+    await journal.append(() => ({ type: 'run-started', run, group: 'shop', disks, host: 'catalog', process, at }));
+    return run;
+  };
+
+  test('is taken over by the same request', async () => {
+    const id = randomUUID();
+    const run = await brokenOff(0, `request ${id}`);
+    expect(await start({ id })).toBe(run);
+    await stage(run);
+    expect((await lab.call('POST', `/v1/runs/${run}/commit`)).body.disks).toBe(3);
+  });
+
+  test('is in the way of others for a few minutes, and then is given up', async () => {
+    const run = await brokenOff(1, 'request none');
+    expect((await lab.call('POST', '/v1/runs', { body: { policy: 'shop' } })).body.detail).toContain(run);
+    await (await lab.vaults.look('a', 'swift:backups')).journal.append(() => ({
+      type: 'run-abandoned',
+      run,
+      reason: 'test',
+      at: new Date().toISOString(),
+    }));
+    const old = await brokenOff(10, 'request none', '20200102-000000-abcdef');
+    expect(await start()).not.toBe(old);
+  });
+});
+
+describe('a server that goes away', () => {
+  test('before the run is in it by name, in the middle fails by name, and the others are kept', async () => {
+    const run = await start();
+    lab.cloud.servers.delete(DB);
+    await lab.call('POST', `/v1/runs/${run}/moment`);
+    const { body } = await lab.until(run, 'failed');
+    expect(problemsOf(body)[DB]).toMatch(/exporter of host c2 answered 404/);
+    expect((await lab.call('POST', `/v1/runs/${run}/commit`, { body: { partial: true } })).body.disks).toBe(1);
+    const next = await lab.call('POST', '/v1/runs', { body: { policy: 'shop' } });
+    expect(problemsOf(next.body)[DB]).toContain('no such server');
+  });
+});
+
 describe('another process', () => {
   test.each(['started', 'staged'])('goes on with a run that was %s', async (state) => {
     const run = await start();
