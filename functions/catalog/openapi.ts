@@ -58,12 +58,13 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
   'DELETE /v1/policies/{policy}': {
     summary: 'Delete a policy; its restore points stay.',
     answers: { 200: 'ForgottenPolicy' },
+    query: { points: '`expire`: its restore points expire; `keep`, which is the default.' },
     problems: [409],
   },
   'GET /v1/policies/{policy}/members': { summary: 'Whom the policy protects now.', answers: { 200: 'Members' } },
   'POST /v1/runs': {
     summary: 'Start a run of a policy.',
-    answers: { 200: 'Run', 201: 'Run' },
+    answers: { 200: 'StartedRun', 201: 'Run' },
     body: RUN_WISH,
     problems: [409],
   },

@@ -142,7 +142,7 @@ describe('a policy', () => {
     const schedule = { cron: '0 3 * * *', timeZone: 'Europe/Berlin' };
     expect((await put('/v1/policies/nightly', { ...SOUND, schedule })).status).toBe(201);
     const { body } = await lab.call('GET', '/v1/policies/nightly');
-    expect(body.definition).toMatchObject({ schedule, quiesce: 'prefer' });
+    expect(body).toMatchObject({ ...SOUND, schedule, quiesce: 'prefer', trigger: '0 1,2 * * *' });
     expect(Date.parse(body.nextRun)).toBeGreaterThan(Date.now());
     expect((await put('/v1/policies/nightly', SOUND)).status).toBe(200);
     expect((await lab.call('GET', '/v1/policies/nightly')).body.nextRun).toBeUndefined();

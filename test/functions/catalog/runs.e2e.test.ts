@@ -268,6 +268,78 @@ describe('a member that fails', () => {
   });
 });
 
+describe('a workflow', () => {
+  const EVERY_MINUTE = { schedule: { cron: '* * * * *' } };
+
+  test('calls its run by its own id, all the way', async () => {
+    const id = randomUUID();
+    const run = await start({ id });
+    await lab.call('POST', `/v1/runs/${id}/moment`);
+    await lab.until(id, 'staged');
+    expect((await lab.call('POST', `/v1/runs/${id}/commit`)).body.point).toBe(run);
+    expect((await lab.call('GET', `/v1/runs/${id}`)).body).toMatchObject({ run, state: 'committed' });
+    expect((await lab.call('GET', `/v1/runs/${id}`, { token: 'bob' })).status).toBe(404);
+    expect((await lab.call('GET', `/v1/runs/${randomUUID()}`)).status).toBe(404);
+  });
+
+  test('is told by which other one the policy’s run is under way', async () => {
+    const id = randomUUID();
+    await start({ id });
+    const { body } = await lab.call('POST', '/v1/runs', { body: { policy: 'shop', id: randomUUID() } });
+    expect([body.code, body.run]).toEqual(['run-under-way', id]);
+  });
+
+  test('that a schedule fires is told when the schedule is not due, and starts when it is', async () => {
+    const inSixHours = new Date(Date.now() + 6 * 3_600_000);
+    const schedule = { cron: `0 ${inSixHours.getUTCHours()} * * *` };
+    const wish = { body: { policy: 'shop', reason: 'schedule' } };
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { schedule });
+    const { status, body } = await lab.call('POST', '/v1/runs', wish);
+    expect([status, body]).toEqual([200, { state: 'not-due', policy: 'shop', nextRun: expect.any(String) }]);
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, EVERY_MINUTE);
+    const id = randomUUID();
+    expect((await lab.call('POST', '/v1/runs', { body: { ...wish.body, id } })).status).toBe(201);
+    // The answer was lost, and the schedule is over.
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { schedule });
+    expect((await lab.call('POST', '/v1/runs', { body: { ...wish.body, id } })).body.state).toBe('started');
+  });
+
+  test('that a schedule fires which the policy has no more is told so', async () => {
+    const { body } = await lab.call('POST', '/v1/runs', { body: { policy: 'shop', reason: 'schedule' } });
+    expect(body).toEqual({ state: 'not-due', policy: 'shop' });
+  });
+});
+
+describe('a policy’s restore points', () => {
+  test('are told of by their newest one', async () => {
+    const run = await backUp();
+    expect((await lab.call('GET', '/v1/policies/shop')).body.lastPoint).toBe(run);
+  });
+
+  test('stay when the policy is deleted', async () => {
+    await backUp();
+    expect((await lab.call('DELETE', '/v1/policies/shop')).body.points).toBe('They stay in vault main.');
+    expect((await lab.call('GET', '/v1/vaults/main/points')).body.points).toHaveLength(1);
+  });
+
+  test('expire with it where that is asked for, but for those that a hold keeps', async () => {
+    const [kept] = [await backUp(), await backUp()];
+    const { journal } = await lab.vaults.look('a', 'swift:backups');
+    const hold = {
+      type: 'hold-placed',
+      hold: 'court',
+      kind: 'legal',
+      points: [kept],
+      reason: 'test',
+      host: 'h',
+    } as const;
+    await journal.append(() => ({ ...hold, at: new Date().toISOString() }));
+    expect((await lab.call('DELETE', '/v1/policies/shop?points=expire')).body.points).toMatch(/^1 expired.*; 1 stay/);
+    const { points } = (await lab.call('GET', '/v1/vaults/main/points')).body;
+    expect(points.map(({ point }: { point: string }) => point)).toEqual([kept]);
+  });
+});
+
 describe('a part that lies', () => {
   const lieAbout = async (run: string) => {
     const store = lab.vaults.places.store('a-swift-backups');
