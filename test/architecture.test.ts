@@ -52,7 +52,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
   { name: /^pg$/, only: /^functions\/vault\/journal\/postgres-driver\.ts$/ },
   { name: /^@aws-sdk\/|^@smithy\//, only: /^functions\/vault\/store\/s3-/ },
   { name: /^openstack-swift-client$/, only: /^functions\/vault\/store\/swift\/account\.ts$/ },
-  { name: /^croner$/, only: /^functions\/catalog\/policies\/schedule\.ts$/ },
+  { name: /^croner$/, only: /^functions\/catalog\/policies\/(schedule|trigger)\.ts$/ },
   { name: /^luxon$/, only: /^functions\/retention\/periods\.ts$/ },
   { name: /^esbuild$/, only: /^functions\/host\/build\.ts$/ },
 ];

@@ -1,4 +1,4 @@
-import { codeOf, type ErrorCode } from '#vault/errors.ts';
+import { codeOf, EkkoError, type ErrorCode } from '#vault/errors.ts';
 
 /** HTTP status by error code; what is not listed is a fault of the service. */
 const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
@@ -19,6 +19,8 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   held: 409,
   'too-large': 413,
   'part-refused': 422,
+  'bad-format': 422,
+  damaged: 422,
   'too-many-requests': 429,
   'cloud-failed': 502,
   'exporter-failed': 502,
@@ -37,6 +39,8 @@ export interface Problem {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
+  /** Of `run-under-way`: which one. */
+  readonly run?: string;
 }
 
 const LONGEST_DETAIL = 4000;
@@ -48,8 +52,13 @@ export function problemAnswer(error: unknown): Answer {
   const known = code !== undefined && error instanceof Error;
   const status = (code === undefined ? undefined : STATUS[code]) ?? 500;
   const detail = known ? error.message.slice(0, LONGEST_DETAIL) : 'The service failed; its log says why.';
-  const body: Problem = { status, code: known ? code : 'unexpected', detail };
+  const body: Problem = { status, code: known ? code : 'unexpected', detail, ...runIn(error) };
   return { status, body, headers: { 'content-type': PROBLEM_TYPE, ...challengeOf(error, status) } };
+}
+
+function runIn(error: unknown): Pick<Problem, 'run'> {
+  const run: unknown = error instanceof EkkoError && 'run' in error ? error.run : undefined;
+  return typeof run === 'string' ? { run } : {};
 }
 
 function challengeOf(error: unknown, status: number): Record<string, string> {

@@ -1,6 +1,7 @@
 import { againRows, backUpAgain } from './again.ts';
 import { firstBackups } from './first-backups.ts';
 import { fullRows } from './full.ts';
+import { groupRunRows } from './group-runs.ts';
 import { incrementalRows, incrementals, WRITES } from './incrementals.ts';
 import { type Lab, once } from './lab.ts';
 import { emptyCommitRows, tryLargeDisk } from './large-disk.ts';
@@ -28,6 +29,7 @@ const GROUPS = [
   's3',
   'sweep',
   'verify',
+  'group-run',
 ] as const;
 
 /** A group of rows whose names begin with `name` and a dot. */
@@ -74,6 +76,7 @@ export function measurements(lab: Lab): Group[] {
     { name: 's3', needs: ['ceph'], rows: () => s3Rows(lab) },
     { name: 'sweep', needs: [], rows: () => sweepRows(lab) },
     { name: 'verify', needs: [], rows: async () => verifyRows(lab, await first()) },
+    { name: 'group-run', needs: [], rows: groupRunRows },
   ];
 }
 

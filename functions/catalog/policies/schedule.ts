@@ -23,6 +23,16 @@ export function nextRun({ cron, timeZone }: Schedule, after: Date): Date | undef
   }
 }
 
+/** Whoever fires schedules may be a little early, and is late when the cloud is busy. */
+const EARLY_MS = 60_000;
+const LATE_MS = 15 * 60_000;
+
+/** Whether the schedule is due about now. Throws as `nextRun`. */
+export function isDue(schedule: Schedule, now: Date): boolean {
+  const due = nextRun(schedule, new Date(now.getTime() - LATE_MS));
+  return due !== undefined && due.getTime() <= now.getTime() + EARLY_MS;
+}
+
 /** Throws `bad-input` for a schedule that is wrong, or never due. */
 export function checkSchedule(schedule: Schedule, now: Date): void {
   if (nextRun(schedule, now) !== undefined) return;

@@ -155,9 +155,12 @@ async function giveUpBrokenOff(
   await abandonRun(vault, open.run, 'its start was broken off', now());
 }
 
-function runUnderWay(policy: string, { run, at }: OpenRun): EkkoError {
+/** `run`: what a caller calls it, the id of its request where it has one. */
+function runUnderWay(policy: string, { run, at, process }: OpenRun): EkkoError {
+  const request = /^request ([0-9a-f-]{36})$/.exec(process ?? '')?.[1];
   const advice = `Commit or abandon it first: DELETE /v1/runs/${run}.`;
-  return new EkkoError('run-under-way', `Policy ${policy} has run ${run} under way since ${at}. ${advice}`);
+  const message = `Policy ${policy} has run ${run} under way since ${at}. ${advice}`;
+  return Object.assign(new EkkoError('run-under-way', message), { run: request ?? run });
 }
 
 function checkEscrow({ escrow }: VaultState): void {
