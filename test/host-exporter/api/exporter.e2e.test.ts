@@ -57,7 +57,7 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     await cloud.commit(first);
     expect((await exporter.end(first, 'committed')).json).toMatchObject({ state: 'ended' });
     expect((await exporter.end(first, 'committed')).status).toBe(200);
-    expect(await guest.bitmaps()).toEqual(['disk0.qcow2 ekko-' + first, 'disk1.qcow2 ekko-' + first]);
+    expect(await guest.bitmaps()).toEqual([`disk0.qcow2 ekko-${first}`, `disk1.qcow2 ekko-${first}`]);
 
     const second = await cloud.newRun(disks);
     const next = await exporter.stage(second);
@@ -132,7 +132,7 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     const member = `/v1/runs/${run}/servers/${guest.uuid}`;
     const codes = await Promise.all([
       exporter.call('PUT', member, { catalog: 'http://127.0.0.1:1' }),
-      exporter.call('PUT', '/v1/runs/unknown/servers/' + guest.uuid, { catalog: cloud.url }),
+      exporter.call('PUT', `/v1/runs/unknown/servers/${guest.uuid}`, { catalog: cloud.url }),
       exporter.call('PUT', `/v1/runs/..%2f..%2fx/servers/${guest.uuid}`, { catalog: cloud.url }),
       exporter.call('DELETE', `${member}?outcome=maybe`),
       exporter.call('PATCH', member, {}),

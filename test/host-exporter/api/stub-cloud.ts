@@ -111,7 +111,7 @@ export async function startStubCloud(folder: string): Promise<StubCloud> {
     const found = Object.entries(answers).find(([route]) => `${incoming.method} ${path}`.startsWith(route));
     const pieces: Buffer[] = [];
     for await (const piece of incoming) pieces.push(piece as Buffer);
-    const answer = await (found?.[1](incoming, Buffer.concat(pieces), path) ?? { status: 404, json: {} });
+    const answer: Answer = await (found?.[1](incoming, Buffer.concat(pieces), path) ?? { status: 404, json: {} });
     outgoing.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
     outgoing.end(JSON.stringify(answer.json));
   });

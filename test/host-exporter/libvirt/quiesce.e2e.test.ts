@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
+import { lacks } from '../../setup/cache.ts';
+import { createPoints } from '../changed-blocks/disk-model.ts';
+import { bootGuest, freezeStatus } from './booted-guest.ts';
+import type { LibvirtGuest } from './libvirt-guest.ts';
+
+describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', () => {
+  let guest: LibvirtGuest;
+  let source: LibvirtSource;
+  const { request } = createPoints();
+
+  beforeAll(async () => {
+    guest = await bootGuest();
+  });
+
+  afterAll(() => guest?.remove());
+
+  beforeEach(() => {
+    source = guest.open();
+  });
+
+  afterEach(() => source.close());
+
+  const agent = (execute: string) =>
+    guest.virsh.run(['qemu-agent-command', guest.uuid, '--timeout', '20', JSON.stringify({ execute })]);
+
+  test('is frozen for its moment, and thawed before anything is read', async () => {
+    const moment = await source.take(request('r1', { quiesce: 'require' }));
+    expect(await freezeStatus(guest)).toBe('thawed');
+    expect(moment).toMatchObject({
+      consistency: 'file-system',
+      consistencyNote: expect.stringContaining('file systems'),
+    });
+    expect(moment.frozenMs).toBeGreaterThan(0);
+    expect(await readdir(guest.directory.state)).toEqual([]);
+    await moment.end('abandoned');
+  });
+
+  test('stays frozen from step to step until the thaw', async () => {
+    const moment = await source.prepare(request('r1', { quiesce: 'require' }));
+    expect(await freezeStatus(guest)).toBe('thawed');
+    await moment.freeze();
+    expect(await freezeStatus(guest)).toBe('frozen');
+    await moment.checkpoint();
+    expect(await freezeStatus(guest)).toBe('frozen');
+    await moment.thaw();
+    expect(await freezeStatus(guest)).toBe('thawed');
+    await moment.cancel();
+  });
+
+  test('cancelled while frozen it is thawed', async () => {
+    const moment = await source.prepare(request('r1', { quiesce: 'prefer' }));
+    await moment.freeze();
+    await moment.cancel();
+    expect(await freezeStatus(guest)).toBe('thawed');
+    expect(await readdir(guest.directory.state)).toEqual([]);
+  });
+
+  test('frozen by somebody else it is left as it is', async () => {
+    await agent('guest-fsfreeze-freeze');
+    const moment = await source.take(request('r1', { quiesce: 'prefer' }));
+    expect(moment).toMatchObject({ consistency: 'crash', consistencyNote: expect.stringContaining('somebody else') });
+    expect(await freezeStatus(guest)).toBe('frozen');
+    await agent('guest-fsfreeze-thaw');
+    await moment.end('abandoned');
+  });
+
+  test.each(['freeze', 'checkpoint'])(
+    'an exporter that is killed after %s leaves a watchdog that thaws it',
+    async (step) => {
+      const entry = new URL('./dying-exporter.ts', import.meta.url).pathname;
+      const args = [entry, JSON.stringify(guest.options()), 'r1', 'require', step];
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      await once(child.stdout, 'data');
+      expect(await freezeStatus(guest)).toBe('frozen');
+      child.kill('SIGKILL');
+      await until('thawed');
+      await (await source.take(request('r2', { quiesce: 'require' }))).end('abandoned');
+    },
+  );
+
+  test('a thaw that comes too late is not taken for a still guest', async () => {
+    const hasty = guest.open({ watchdogMs: 500 });
+    const moment = await hasty.prepare(request('r1', { quiesce: 'require' }));
+    await moment.freeze();
+    await until('thawed');
+    await moment.checkpoint();
+    await expect(moment.thaw()).rejects.toThrow('not frozen any more');
+    await moment.cancel();
+  });
+
+  async function until(status: string): Promise<void> {
+    while ((await freezeStatus(guest)) !== status) await sleep(50);
+  }
+});
