@@ -103,7 +103,8 @@ const LARGEST = 64 * 1024;
  */
 export async function readExporterSettings(path: string): Promise<ExporterSettings> {
   const given = parseYaml(await readPrivate(path), path);
-  const settings: unknown = typeof given === 'object' && given !== null ? { host: hostname(), ...given } : given;
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
+  const settings: unknown = isObject ? { host: hostname(), ...given } : given;
   if (!validate(settings)) {
     const problems = validate.errors?.map(
       (e) => `${e.instancePath || 'settings'} ${e.message} ${JSON.stringify(e.params)}`,
