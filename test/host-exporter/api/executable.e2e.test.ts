@@ -52,7 +52,13 @@ describe.skipIf(lacks('libvirt', 'guest'))('the executable', () => {
     // No Node on its path, and nothing of this checkout.
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
     const args = ['--settings', await writeSettings(guest, cloud, port)];
-    child = spawn(executable, args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] });
+    // With no more rights than its unit gives.
+    const rights = ['--bounding-set', '-all,+dac_override', '--inh-caps', '-all', '--no-new-privs'];
+    child = spawn('/usr/bin/setpriv', [...rights, executable, ...args], {
+      env,
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let said = '';
     child.stdout?.on('data', (bytes) => (said += String(bytes)));
     while (!said.includes('Listening')) {
