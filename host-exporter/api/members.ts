@@ -22,7 +22,7 @@ export interface Members {
 
 /** Ended ones can be asked about for a while. */
 const KEPT = 2000;
-const THAW = { answerMs: 5_000, pauseMs: 500, patienceMs: 60_000 };
+const THAW = { answerMs: 10_000, pauseMs: 500, patienceMs: 60_000 };
 
 export interface MembersOptions {
   readonly settings: ExporterSettings;

@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
+import { useHypervisor } from '../../cloud/hypervisor.ts';
 import { lacks } from '../../setup/cache.ts';
 import { createPoints } from '../changed-blocks/disk-model.ts';
 import { bootGuest, freezeStatus } from './booted-guest.ts';
@@ -26,8 +28,11 @@ describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', (
 
   afterEach(() => source.close());
 
-  const agent = (execute: string) =>
-    guest.virsh.run(['qemu-agent-command', guest.uuid, '--timeout', '20', JSON.stringify({ execute })]);
+  const agent = (execute: string, args: object = {}) =>
+    guest.virsh.run([
+      ...['qemu-agent-command', guest.uuid, '--timeout', '20'],
+      JSON.stringify({ execute, arguments: args }),
+    ]);
 
   test('is frozen for its moment, and thawed before anything is read', async () => {
     const moment = await source.take(request('r1', { quiesce: 'require' }));
@@ -92,6 +97,34 @@ describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', (
     await moment.checkpoint();
     await expect(moment.thaw()).rejects.toThrow('not frozen any more');
     await moment.cancel();
+  });
+
+  test('a scratch area that fills up stops it for a moment only: the backup is given up, and the guest goes on', async () => {
+    const { enter } = await useHypervisor();
+    const [program, ...more] = enter;
+    const small = guest.directory.file('small');
+    await mkdir(small);
+    await guest.io(1, 'write -P 1 0 4M');
+    // Where QEMU and the exporter see it.
+    await promisify(execFile)(program, [...more, 'mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', small]);
+    const options = guest.options({ scratchDirectory: small, scratchLowWater: 512 * 1024, scratchLookMs: 500 });
+    const entry = new URL('./filling-exporter.ts', import.meta.url).pathname;
+    const child = spawn(program, [...more, process.execPath, entry, JSON.stringify(options)]);
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (said += String(bytes)));
+    while (!said.includes('held')) await sleep(50);
+    const ended = once(child, 'exit');
+    const arg = ['-c', 'dd if=/dev/zero of=/dev/vdb bs=1M count=4 oflag=direct conv=fsync && echo done > /dev/null'];
+    const writing = JSON.parse(await agent('guest-exec', { path: '/bin/sh', arg })).return;
+    await ended;
+    expect(said).toContain('low-water mark');
+    expect(said).toContain('ended');
+    for (let status = { exited: false, exitcode: -1 }; !status.exited; await sleep(100)) {
+      status = JSON.parse(await agent('guest-exec-status', writing)).return;
+      if (status.exited) expect(status.exitcode).toBe(0);
+    }
+    expect(await guest.virsh.run(['domstate', guest.uuid])).toContain('running');
+    expect(await guest.bitmaps()).toEqual([]);
   });
 
   async function until(status: string): Promise<void> {
