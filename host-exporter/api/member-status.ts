@@ -15,6 +15,9 @@ export interface MemberStatus {
   addProgress(disk: string, bytes: number): void;
 }
 
+/** Programs' own words may be long, and workflow engines refuse what is. */
+const LONGEST_TEXT = 1000;
+
 export function createMemberStatus(first: MemberReport): MemberStatus {
   let report = first;
   return {
@@ -26,7 +29,7 @@ export function createMemberStatus(first: MemberReport): MemberStatus {
       report = { ...withoutFailure(report), ...more };
     },
     setFailed: (error, retryable) => {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_TEXT);
       const problem = { code: codeOf(error) ?? 'internal', message };
       report = { ...withoutFailure(report), state: 'failed', problem, ...(retryable ? { retryable } : {}) };
     },
@@ -47,10 +50,11 @@ function withoutFailure({ problem: _, retryable: __, ...report }: MemberReport):
   return report;
 }
 
-function momentOf({ consistency, consistencyNote, frozenMs, takenAt, plans }: HeldMoment): Partial<MemberReport> {
+function momentOf({ consistency, consistencyNote: note, frozenMs, takenAt, plans }: HeldMoment): Partial<MemberReport> {
   const disks = plans.map((plan) => ({
     ...{ name: plan.disk.name, bytesTotal: plannedBytes(plan), bytesDone: 0 },
     ...(plan.fullReason === undefined ? {} : { fullReason: plan.fullReason }),
   }));
+  const consistencyNote = note.slice(0, LONGEST_TEXT);
   return { ...{ consistency, consistencyNote, frozenMs, disks }, takenAt: takenAt.toISOString() };
 }

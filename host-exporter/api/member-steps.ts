@@ -28,11 +28,11 @@ export function prepareMember(context: MemberContext): Promise<void> {
 }
 
 function requestOf({ run, disks, quiesce, readAll }: MemberTicket, auditShare: number): MomentRequest {
-  const diskOf = (name: string) => disks.find((disk) => disk.name === name);
+  const pointsOf = (name: string) => disks.find((disk) => disk.name === name)?.points ?? [];
   return {
     ...{ run, quiesce, readAll, auditShare },
-    known: (point, disk) => diskOf(disk)?.known.get(point),
-    newest: (disk) => diskOf(disk)?.newest,
+    known: (point, disk) => pointsOf(disk).find((one) => one.run === point)?.size,
+    newest: (disk) => pointsOf(disk)[0]?.run,
   };
 }
 
@@ -47,7 +47,11 @@ export function checkpointMember(context: MemberContext): Promise<void> {
   return step(context, 'checkpointed', () => context.held.steps().checkpoint());
 }
 
-export function thawMember(context: MemberContext): Promise<void> {
+/** Asked for before the checkpoint it means that the moment is not to be: then the guest is let go at once. */
+export async function thawMember(context: MemberContext): Promise<void> {
+  if (context.status.is('frozen')) {
+    await context.oneByOne(() => giveUp(context, new EkkoError('busy', 'The guest was thawed before its checkpoint')));
+  }
   return step(context, 'held', async () => {
     await context.held.steps().thaw();
     context.expire(context.parts.holdMs, 'Nobody asked for the export in time');
