@@ -38,6 +38,16 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
   { from: 'functions/rim/', may: [VAULT, 'functions/rim/'] },
   ...FUNCTIONS.map((name) => ({ from: `functions/${name}/`, may: [VAULT, 'functions/rim/', `functions/${name}/`] })),
   { from: 'functions/host/', may: [VAULT, 'functions/rim/', 'functions/host/'] },
+  {
+    from: 'host-exporter/changed-blocks/',
+    may: [VAULT, 'host-exporter/changed-blocks/', 'host-exporter/qemu/'],
+  },
+  { from: 'host-exporter/qemu/', may: [VAULT, 'host-exporter/qemu/', 'host-exporter/libvirt/open-agent.ts'] },
+  {
+    from: 'host-exporter/libvirt/',
+    may: [VAULT, ...['libvirt/', 'changed-blocks/', 'qemu/'].map((p) => `host-exporter/${p}`)],
+  },
+  { from: 'host-exporter/api/version.ts', may: ['package.json'] },
   { from: 'host-exporter/', may: [VAULT, 'host-exporter/'] },
 ];
 
@@ -47,14 +57,15 @@ const PACKAGES: readonly { readonly name: RegExp; readonly only: RegExp }[] = [
   { name: /^@hpke\//, only: /^functions\/vault\/keys\// },
   { name: /^(commander|cli-progress)$/, only: /^functions\/command-line\// },
   { name: /^qrcode$/, only: /^functions\/command-line\/escrow\// },
-  { name: /^ajv/, only: /^functions\/rim\// },
+  { name: /^ajv/, only: /^(functions\/rim\/|host-exporter\/api\/exporter-settings\.ts$)/ },
   { name: /^mariadb$/, only: /^functions\/vault\/journal\/mariadb-driver\.ts$/ },
   { name: /^pg$/, only: /^functions\/vault\/journal\/postgres-driver\.ts$/ },
   { name: /^@aws-sdk\/|^@smithy\//, only: /^functions\/vault\/store\/s3-/ },
   { name: /^openstack-swift-client$/, only: /^functions\/vault\/store\/swift\/account\.ts$/ },
-  { name: /^croner$/, only: /^functions\/catalog\/policies\/schedule\.ts$/ },
+  { name: /^croner$/, only: /^functions\/catalog\/policies\/(schedule|trigger)\.ts$/ },
   { name: /^luxon$/, only: /^functions\/retention\/periods\.ts$/ },
-  { name: /^esbuild$/, only: /^functions\/host\/build\.ts$/ },
+  { name: /^esbuild$/, only: /^(functions\/host|host-exporter)\/build\.ts$/ },
+  { name: /^fast-xml-parser$/, only: /^host-exporter\/libvirt\/(domain|backup-documents)\.ts$/ },
 ];
 
 interface Import {
@@ -97,6 +108,8 @@ test.each([
   ['functions/vault/format/page.ts', '../store/file-store.ts'],
   ['functions/segment-processor/handler.ts', '../point-committer/commit-run.ts'],
   ['host-exporter/staging/export-disk.ts', '../../functions/host/function-host.ts'],
+  ['host-exporter/libvirt/virsh.ts', '../api/api-error.ts'],
+  ['host-exporter/libvirt/virsh.ts', 'fast-xml-parser'],
   ['functions/vault/vault.ts', '../../host-exporter/qemu/nbd-client.ts'],
   ['functions/segment-processor/process-part.ts', '@aws-lambda-powertools/logger'],
   ['functions/vault/store/open-store.ts', '@aws-sdk/client-s3'],

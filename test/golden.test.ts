@@ -7,14 +7,17 @@ import { segmentId } from '#vault/dedupe/segment-id.ts';
 import { ID_SIZE, openPackIndex } from '#vault/format/pack.ts';
 import { readEscrowCode } from '#vault/keys/escrow-code.ts';
 import { keyFileProvider, passphraseProvider } from '#vault/keys/key-provider.ts';
+import { readMove } from '#vault/records.ts';
 import { openPart, openSummary } from '#vault/staging/open-part.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
-import { sampleKey } from '#vault/store/object-names.ts';
+import { contentKey, Folder, sampleKey } from '#vault/store/object-names.ts';
 import { openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
+import { openPageNotes } from '../functions/sweeper/page-notes.ts';
+import { listNotes, readWaiting, type WaitingObjects } from '../functions/sweeper/sweep-notes.ts';
 import { restored } from './model/world.ts';
 
-/** The bytes of format version 1, as they were first written: every Ekko must read them for ever. Made by test/golden/make-vault.ts. */
+/** The bytes of format version 1, as they were first written: every Ekko must read them for ever. Made by test/golden/make-vault.ts and grow-vault.ts. */
 const GOLDEN = join(import.meta.dirname, 'golden/v1');
 
 interface Expected {
@@ -25,6 +28,9 @@ interface Expected {
   readonly zeroSegmentIds: readonly string[];
   /** Under epoch 1. */
   readonly runToken: string;
+  readonly moved: readonly { readonly pack: string; readonly move: string }[];
+  /** What the newest note of a sweep says of orphans. */
+  readonly waiting: readonly WaitingObjects[];
 }
 
 let folder: string;
@@ -54,7 +60,8 @@ test('the vault opens, and its keys derive to what they were', () => {
 test('the journal folds to its points, two key epochs, no open run and a waived escrow', () => {
   const state = vault.journal.state();
   expect([...state.points.keys()]).toEqual(Object.keys(expected.points));
-  expect(state.points.size).toBe(3);
+  expect(state.points.size).toBe(4);
+  expect([...state.moved]).toEqual(expected.moved.map(({ pack, move }) => [pack, move]));
   expect(state.epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
   expect([...state.recipients.values()].map(({ kind, label }) => [kind, label])).toEqual([
     ['key-file', 'golden'],
@@ -71,6 +78,31 @@ test('all points restore to the images they were taken of', async () => {
     expect(image.length).toBe(diskSize);
     expect(createHash('sha256').update(image).digest('hex')).toBe(sha256);
   }
+});
+
+test('a move leads from a pack that is gone to where its segments lie', async () => {
+  const [{ pack, move } = { pack: '', move: '' }] = expected.moved;
+  await expect(vault.store.get(contentKey(Folder.packs, pack))).rejects.toMatchObject({ code: 'object-missing' });
+  const { packs } = await readMove(vault, move);
+  // Every fifth segment of 24 was needed.
+  expect(packs).toMatchObject([{ pack: expect.stringContaining(pack) }]);
+  expect(packs[0]?.runs.map(({ first, count, targetFirst }) => [first, count, targetFirst])).toEqual([
+    ...[0, 5, 10, 15, 20].map((first, i) => [first, 1, i]),
+  ]);
+  const target = packs[0]?.runs[0]?.target ?? '';
+  const key = contentKey(Folder.packs, target.slice(0, 64));
+  expect(openPackIndex(vault.keyring, await vault.store.get(key), key, target).segments).toBe(5);
+});
+
+test('the notes of sweeps say which orphans wait, and what pages need', async () => {
+  const notes = await listNotes(vault);
+  expect(await readWaiting(vault, notes)).toEqual(expected.waiting);
+  const parts = await Array.fromAsync(openPageNotes(vault, notes, 1).read());
+  const moves = new Set(parts.flatMap(({ part }) => part.moves));
+  expect([...moves]).toEqual(expected.moved.map(({ move }) => move));
+  const pages = parts.flatMap(({ part }) => part.pages.map(({ name }) => name));
+  expect(pages.length).toBeGreaterThan(3);
+  for (const page of pages) await vault.store.get(contentKey(Folder.pages, page));
 });
 
 test('a staged part and its summary open', async () => {
@@ -114,12 +146,14 @@ test('the vault has an object of every kind, and the least id of a pack is a sam
     'journal',
     'keys',
     'manifests',
+    'moves',
     'packs',
     'pages',
     'points',
     'samples',
     'staging',
     'states',
+    'sweeps',
     'vault.json',
   ];
   expect([...folders].sort()).toEqual(kinds);

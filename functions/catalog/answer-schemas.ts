@@ -42,7 +42,7 @@ const warning = document({
 
 export const ANSWERS = {
   Problem: document(
-    { status: { type: 'integer' }, code: text, detail: text, 'run?': run, 'request?': text },
+    { status: { type: 'integer' }, code: text, detail: text, 'run?': text },
     'What went wrong (RFC 9457), with a public code.',
   ),
   Health: document({ status: { const: 'ok' } }),
@@ -51,15 +51,20 @@ export const ANSWERS = {
   Vault: document({ vault: NAME, store: text, id: text, access: { type: 'object' }, createdAt: time }),
   Vaults: document({ vaults: listOf(ref('Vault')), 'next?': next }),
   ForgottenVault: document({ vault: NAME, store: text, message: text }),
-  Policy: document({
-    policy: NAME,
-    definition: ref('PolicyDefinition'),
-    updatedAt: time,
-    'nextRun?': time,
-    'trigger?': text,
-  }),
+  Policy: {
+    ...POLICY_SCHEMA,
+    required: ['policy', 'updatedAt', ...POLICY_SCHEMA.required],
+    properties: {
+      ...POLICY_SCHEMA.properties,
+      ...{ policy: NAME, updatedAt: time, nextRun: time, lastPoint: run },
+      trigger: {
+        ...text,
+        description: 'A cron pattern in UTC that fires whenever the schedule can be due, and at other times too.',
+      },
+    },
+  },
   Policies: document({ policies: listOf(ref('Policy')), 'next?': next }),
-  ForgottenPolicy: document({ policy: NAME, vault: NAME, message: text }),
+  ForgottenPolicy: document({ policy: NAME, vault: NAME, message: text, points: text }),
   Members: document({
     policy: NAME,
     members: listOf(
@@ -85,6 +90,9 @@ export const ANSWERS = {
     'missing?': listOf(text),
     'warnings?': listOf(warning),
   }),
+  StartedRun: {
+    anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
+  },
   Ticket: document(
     {
       ...{ run, vault: text, epoch: { type: 'integer' }, stagingPublicKey: text },

@@ -58,12 +58,13 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
   'DELETE /v1/policies/{policy}': {
     summary: 'Delete a policy; its restore points stay.',
     answers: { 200: 'ForgottenPolicy' },
+    query: { points: '`expire`: its restore points expire; `keep`, which is the default.' },
     problems: [409],
   },
   'GET /v1/policies/{policy}/members': { summary: 'Whom the policy protects now.', answers: { 200: 'Members' } },
   'POST /v1/runs': {
     summary: 'Start a run of a policy.',
-    answers: { 200: 'Run', 201: 'Run' },
+    answers: { 200: 'StartedRun', 201: 'Run' },
     body: RUN_WISH,
     problems: [409],
   },
@@ -83,7 +84,7 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     answers: { 200: 'PointSummary' },
     body: COMMIT_WISH,
     optionalBody: true,
-    problems: [409, 422],
+    problems: [409],
   },
   'DELETE /v1/runs/{run}': {
     summary: 'Give a run up.',
@@ -179,7 +180,7 @@ function operation(
 }
 
 /** What any call may be answered with. */
-const PROBLEMS = [400, 401, 403, 404, 413, 429, 500, 502];
+const PROBLEMS = [400, 401, 403, 404, 413, 422, 429, 500, 502];
 
 function responseOf(name: AnswerName, type: string): object {
   return { description: name, content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } };

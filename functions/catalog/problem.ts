@@ -1,4 +1,4 @@
-import { codeOf, type ErrorCode } from '#vault/errors.ts';
+import { codeOf, EkkoError, type ErrorCode } from '#vault/errors.ts';
 
 /** HTTP status by error code; what is not listed is a fault of the service. */
 const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
@@ -12,7 +12,6 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   'run-ended': 409,
   'run-incomplete': 409,
   'run-under-way': 409,
-  'not-due': 409,
   'object-exists': 409,
   'audit-failed': 409,
   condemned: 409,
@@ -20,6 +19,8 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   held: 409,
   'too-large': 413,
   'part-refused': 422,
+  'bad-format': 422,
+  damaged: 422,
   'too-many-requests': 429,
   'cloud-failed': 502,
   'exporter-failed': 502,
@@ -40,8 +41,6 @@ export interface Problem {
   readonly detail: string;
   /** Of `run-under-way`: which one. */
   readonly run?: string;
-  /** The id by which somebody has asked for it. */
-  readonly request?: string;
 }
 
 const LONGEST_DETAIL = 4000;
@@ -53,13 +52,13 @@ export function problemAnswer(error: unknown): Answer {
   const known = code !== undefined && error instanceof Error;
   const status = (code === undefined ? undefined : STATUS[code]) ?? 500;
   const detail = known ? error.message.slice(0, LONGEST_DETAIL) : 'The service failed; its log says why.';
-  const body: Problem = { status, code: known ? code : 'unexpected', detail, ...(known && runIn(error)) };
+  const body: Problem = { status, code: known ? code : 'unexpected', detail, ...runIn(error) };
   return { status, body, headers: { 'content-type': PROBLEM_TYPE, ...challengeOf(error, status) } };
 }
 
-function runIn(error: object): Pick<Problem, 'run' | 'request'> {
-  const { run, request } = error as Readonly<Record<string, unknown>>;
-  return { ...(typeof run === 'string' && { run }), ...(typeof request === 'string' && { request }) };
+function runIn(error: unknown): Pick<Problem, 'run'> {
+  const run: unknown = error instanceof EkkoError && 'run' in error ? error.run : undefined;
+  return typeof run === 'string' ? { run } : {};
 }
 
 function challengeOf(error: unknown, status: number): Record<string, string> {

@@ -51,6 +51,6 @@ export const EXPORTER_WISH = closed({ url: { type: 'string', maxLength: 512 } },
 export const UPKEEP_WISH = closed({
   retention: { type: 'boolean', default: false, description: 'Apply the retention rules of the vault’s policies.' },
   sweep: { type: 'boolean', default: false, description: 'Remove what no restore point needs.' },
-  verify: { type: 'number', exclusiveMinimum: 0, maximum: 100, description: 'Percent of the vault to verify.' },
+  verify: { type: 'number', minimum: 0, maximum: 100, default: 0, description: 'Percent of the vault to verify.' },
   dryRun: { type: 'boolean', default: false },
 });

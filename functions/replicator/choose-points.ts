@@ -6,6 +6,8 @@ export interface CopySelection {
   readonly group: string | undefined;
   /** The newest so many of each group; undefined: all. */
   readonly last: number | undefined;
+  /** Only these, by run; undefined: all. */
+  readonly only?: ReadonlySet<string> | undefined;
   /** Also points older than the newest one that was copied: the other vault may have let them go on purpose. */
   readonly again: boolean;
 }
@@ -17,13 +19,14 @@ export function choosePoints(
   vault: string,
   source: Pick<VaultState, 'points'>,
   target: Pick<VaultState, 'points' | 'expired'>,
-  { group, last, again }: CopySelection,
+  { group, last, only, again }: CopySelection,
 ): CommittedPoint[] {
   const copied = copiesOf(vault, target);
   const wanted = [...source.points.values()].filter((point) => group === undefined || point.group === group);
   const newest = Math.max(0, ...wanted.filter(({ run }) => copied.has(run)).map(({ position }) => position));
   const later = wanted.filter(({ run, position }) => !copied.has(run) && (again || position > newest));
-  return last === undefined ? later : lastOfEach(wanted, last).filter((point) => later.includes(point));
+  const chosen = only === undefined ? later : later.filter(({ run }) => only.has(run));
+  return last === undefined ? chosen : lastOfEach(wanted, last).filter((point) => chosen.includes(point));
 }
 
 /** Runs of the other vault whose copies are there, or were deleted. */

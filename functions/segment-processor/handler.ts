@@ -13,7 +13,7 @@ let working: ReturnType<typeof openWork> | undefined;
 async function openWork() {
   const { vault, settings } = await opened();
   return {
-    processor: openPartProcessor(vault, settings.EKKO_COMPRESSION_LEVEL),
+    processor: openPartProcessor(vault, settings.EKKO_COMPRESSION_LEVEL, settings.EKKO_CHECK_PACKS),
     limit: pLimit(settings.EKKO_PARTS_AT_ONCE),
   };
 }

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { checkSealedPack } from '#vault/check-sealed-pack.ts';
 import { type KnownSegments, openKnownSegments } from '#vault/dedupe/known-segments.ts';
 import { segmentId } from '#vault/dedupe/segment-id.ts';
 import { samplesOf, writeSamples } from '#vault/dedupe/similarity.ts';
@@ -33,6 +34,7 @@ interface Workplace {
   readonly vault: Vault;
   readonly known: KnownSegments;
   readonly level: number;
+  readonly checkPacks: boolean;
   /** The segments of one part, in the clear. */
   readonly memory: Buffer;
 }
@@ -42,10 +44,13 @@ interface Packed {
   readonly packed: PackedSegments;
 }
 
-/** A processor keeps indexes and pages of the vault in memory between parts, bounded. `compressionLevel` is zstd's, 1-3. */
-export function openPartProcessor(vault: Vault, compressionLevel: number): PartProcessor {
+/**
+ * A processor keeps indexes and pages of the vault in memory between parts, bounded. `compressionLevel` is zstd's, 1-3; `checkPacks`:
+ * each pack is opened again as a reader would, down to the ids of its segments, before it is stored.
+ */
+export function openPartProcessor(vault: Vault, compressionLevel: number, checkPacks = false): PartProcessor {
   const memory = Buffer.allocUnsafeSlow(SEGMENTS_PER_PART * SEGMENT_SIZE);
-  const workplace = { vault, known: openKnownSegments(vault), level: compressionLevel, memory };
+  const workplace = { vault, known: openKnownSegments(vault), level: compressionLevel, checkPacks, memory };
   // One part at a time is held in the clear; the next one begins while the store still makes this one's pack durable.
   const inTurn = pLimit(1);
   return {
@@ -65,7 +70,7 @@ export function openPartProcessor(vault: Vault, compressionLevel: number): PartP
   };
 }
 
-async function packPart({ vault, known, level, memory }: Workplace, place: PartPlace): Promise<Packed> {
+async function packPart({ vault, known, level, checkPacks, memory }: Workplace, place: PartPlace): Promise<Packed> {
   // First of all: the part may be sealed under a key epoch that began a moment ago. From here on its ids and its pack are of one epoch.
   const { condemned, moved, damaged } = await vault.journal.refresh();
   const keys = vault.keyring.newest;
@@ -80,6 +85,7 @@ async function packPart({ vault, known, level, memory }: Workplace, place: PartP
   const useless = (pack: string) => condemned.has(pack) || moved.has(pack) || damaged.has(pack);
   const knowledge = await known.look(content, useless);
   const packed = packSegments(keys, level, { header, segments: memory, ids, knowledge });
+  if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
   return { diskSize: header.diskSize, packed };
 }
 

@@ -1,11 +1,12 @@
 import { segmentId } from '#vault/dedupe/segment-id.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { EpochKeys } from '#vault/keys/epoch-keys.ts';
+import { type CopiedRun, runsOf } from '#vault/moves/copied-runs.ts';
+import { type FreshPack, type FreshPacks, type FreshPlace, openFreshPacks } from '#vault/moves/fresh-packs.ts';
 import type { VaultReader } from '#vault/records.ts';
 import type { PackShelf, TrustedPack } from '#vault/restore/trusted-pack.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { readSegments } from './copy-segments.ts';
-import { type FreshPack, type FreshPacks, openFreshPacks } from './fresh-packs.ts';
 import { isUnreadable, type LivenessProblem } from './liveness.ts';
 import type { PackUsage } from './pack-usage.ts';
 import type { SparsePack } from './sparse-packs.ts';
@@ -23,14 +24,6 @@ export interface CopiedPack {
   readonly number: number;
   readonly pack: TrustedPack;
   readonly runs: readonly CopiedRun[];
-}
-
-/** Segments `first`, `first + 1`, … are segments `targetFirst`, … of the fresh pack of number `target`. */
-export interface CopiedRun {
-  readonly first: number;
-  count: number;
-  readonly target: number;
-  readonly targetFirst: number;
 }
 
 /**
@@ -69,18 +62,10 @@ async function copyPack(
   used: ReturnType<PackUsage['runs']>,
   keys: EpochKeys,
 ): Promise<CopiedRun[]> {
-  const runs: CopiedRun[] = [];
+  const places = new Map<number, FreshPlace>();
   for await (const { number, bytes, id } of readSegments(shelf, pack, used)) {
     // Each epoch has segment ids of its own.
-    const place = await fresh.add(bytes, pack.epoch.epoch === keys.epoch ? id : segmentId(keys, bytes));
-    const last = runs.at(-1);
-    const continues =
-      last !== undefined &&
-      last.first + last.count === number &&
-      last.target === place.pack &&
-      last.targetFirst + last.count === place.segment;
-    if (continues) last.count++;
-    else runs.push({ first: number, count: 1, target: place.pack, targetFirst: place.segment });
+    places.set(number, await fresh.add(bytes, pack.epoch.epoch === keys.epoch ? id : segmentId(keys, bytes)));
   }
-  return runs;
+  return runsOf(places);
 }

@@ -1,7 +1,8 @@
-import { EkkoError } from '#vault/errors.ts';
-import { MOST_MOVED_PACKS, type MovedPack, type MovedRun } from '#vault/format/move.ts';
+import { MOST_MOVED_PACKS } from '#vault/format/move.ts';
 import { packName } from '#vault/format/pack.ts';
-import { newestEpoch, type VaultState } from '#vault/journal/state.ts';
+import { appendMove, MOST_MOVE_TRIES, type Movable, overtaken, type WrittenMove } from '#vault/moves/append-move.ts';
+import { movedPacks } from '#vault/moves/copied-runs.ts';
+import { relinkPacks } from '#vault/moves/relink-packs.ts';
 import { writeMove } from '#vault/records.ts';
 import { openPackShelf } from '#vault/restore/trusted-pack.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -9,7 +10,6 @@ import { type CopiedPack, type Copy, copyPacks } from './copy-packs.ts';
 import { type Liveness, type LivenessProblem, newLiveness } from './liveness.ts';
 import type { MoveReport } from './move-report.ts';
 import { newPackUsage, type PackUsage } from './pack-usage.ts';
-import { relinkPacks } from './relink-packs.ts';
 import { findSparse, type SparsePack } from './sparse-packs.ts';
 
 export interface MoveRequest {
@@ -133,9 +133,6 @@ async function moveAll(
   return { sums, problems };
 }
 
-/** How often a batch is copied anew because a sweep took the copies for orphans. */
-const MOST_TRIES = 4;
-
 interface MovedBatch extends Copy {
   /** Names of the packs that were emptied. */
   readonly moved: readonly string[];
@@ -151,8 +148,10 @@ async function moveBatch(
     const state = await vault.journal.refresh();
     const shelf = openPackShelf(vault);
     const copy = await copyPacks(vault, shelf, survey.usage, batch, request.level ?? LEVEL, request.signal);
-    const name = copy.packs.length === 0 ? undefined : await writeMove(vault, { packs: movedPacks(copy) });
-    const moved = name === undefined ? [] : await appendMove(vault, survey, { name, copy, state }, request.now);
+    const copied = copy.packs.map(({ pack: { reference }, runs }) => ({ reference, runs }));
+    const name = copied.length === 0 ? undefined : await writeMove(vault, { packs: movedPacks(copied, copy.fresh) });
+    const move = name === undefined ? undefined : { name, fresh: copy.fresh, state };
+    const moved = move === undefined ? [] : await moveCovered(vault, survey, copy, move, request.now);
     if (moved !== 'overtaken') {
       const old = new Set(moved);
       await relinkPacks(
@@ -162,68 +161,26 @@ async function moveBatch(
       );
       return { ...copy, moved };
     }
-    if (tries === MOST_TRIES) throw overtaken();
+    if (tries === MOST_MOVE_TRIES) throw overtaken();
   }
 }
 
-function movedPacks({ packs, fresh }: Copy): MovedPack[] {
-  return packs.map(({ pack, runs }) => ({
-    pack: pack.reference,
-    runs: runs.map(({ first, count, target, targetFirst }): MovedRun => {
-      return { first, count, target: fresh[target]?.reference ?? '', targetFirst };
-    }),
-  }));
-}
-
-interface WrittenMove {
-  readonly name: string;
-  readonly copy: Copy;
-  /** As it was before anything was copied. */
-  readonly state: VaultState;
-}
-
-/** Appends the move of what may be moved; the names of those packs, none where there are none left. */
-async function appendMove(
+/** Appends the move of what may be moved: what has all that any point of the head uses copied. Names of those packs. */
+async function moveCovered(
   { journal }: Vault,
   { liveness, usage }: Survey,
+  { packs }: Copy,
   move: WrittenMove,
   now: Date,
 ): Promise<readonly string[] | 'overtaken'> {
+  const covered = () => packs.filter((copied) => isCovered(usage, copied)).map(({ pack }) => packName(pack.reference));
+  const movable: Movable = (head) => (liveness.covers(head, NOBODY) ? covered() : undefined);
   for (;;) {
-    let outcome: readonly string[] | 'overtaken' | 'uncounted' = 'uncounted';
-    try {
-      await journal.append((head) => {
-        outcome = liveness.covers(head, NOBODY) ? judge(head, usage, move) : 'uncounted';
-        if (typeof outcome === 'string' || outcome.length === 0) throw new Refrain();
-        return { type: 'packs-moved', move: move.name, packs: outcome, at: now.toISOString() };
-      });
-    } catch (error) {
-      if (!(error instanceof Refrain)) throw error;
-    }
-    if (outcome !== 'uncounted') return outcome;
+    const outcome = await appendMove(journal, move, movable, now);
+    if (outcome !== 'undecided') return outcome;
     await liveness.count(journal.state(), NOBODY);
     if (liveness.problems.length > 0) return [];
   }
-}
-
-/** Leaves the append loop without an entry. */
-class Refrain extends Error {}
-
-/**
- * Which of the copied packs a head lets be moved: neither condemned nor moved, and every segment that a point uses copied. `overtaken`
- * where the copies themselves are condemned, or might have been and been forgotten: names are forgotten when the key is rotated.
- */
-function judge(
-  head: VaultState,
-  usage: PackUsage,
-  { name, copy, state }: WrittenMove,
-): readonly string[] | 'overtaken' {
-  const ours = [name, ...copy.fresh.map((pack) => pack.name)];
-  if (newestEpoch(head) !== newestEpoch(state) || ours.some((each) => head.condemned.has(each))) return 'overtaken';
-  return copy.packs
-    .filter((copied) => isCovered(usage, copied))
-    .map(({ pack }) => packName(pack.reference))
-    .filter((pack) => !head.condemned.has(pack) && !head.moved.has(pack));
 }
 
 function isCovered(usage: PackUsage, { number, runs }: CopiedPack): boolean {
@@ -240,11 +197,4 @@ function sumOf(packs: readonly SparsePack[]): MoveReport['sparse'] {
     bytes: packs.reduce((sum, { size }) => sum + size, 0),
     gain: packs.reduce((sum, { gain }) => sum + gain, 0),
   };
-}
-
-function overtaken(): EkkoError {
-  return new EkkoError(
-    'condemned',
-    'Sweeps beside it took the new packs for left-overs, again and again. Nothing is lost; compact again when no sweep runs.',
-  );
 }

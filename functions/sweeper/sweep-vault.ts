@@ -56,7 +56,8 @@ async function foreseen(vault: Vault, plan: SweepPlan, request: SweepRequest): P
   const unlinked = sortUnlinked(sorted, state);
   const runs = due.map(({ run }) => run);
   const queue = splitLocked(deadObjects(plan, unlinked.free, runs), locked, request.now);
-  const kept = (await vault.store.locking?.kept(storedObjects(queue.free).map(({ key }) => key))) ?? NOTHING_KEPT;
+  const locking = vault.description.lock === undefined ? undefined : vault.store.locking;
+  const kept = (await locking?.kept(storedObjects(queue.free).map(({ key }) => key))) ?? NOTHING_KEPT;
   const { removed, locked: more } = groupKept(vault, queue.free, kept);
   const locks = await extend(vault, request);
   return { points: runs, objects: removed, samples: 0, sorted: unlinked, locked: [...queue.locked, ...more], locks };

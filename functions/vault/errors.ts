@@ -23,14 +23,13 @@
  * | `busy` | somebody else is working on this disk or socket |
  * | `qemu-failed` | QEMU, its NBD server or its guest agent refused or broke off |
  * | `target-failed` | the restore target cannot be written |
- * | `function-failed` | a function broke off without saying why: its worker died, or its bundle cannot be loaded |
+ * | `function-failed` | a function broke off without saying why (its worker died, or its bundle cannot be loaded), or what it had made was wrong when it looked again |
  * | `token-refused` | no token, or one that the cloud does not know (any more) |
  * | `forbidden` | the caller's roles do not allow it |
  * | `not-found` | nothing of that name that the caller may see |
  * | `too-large` | more than a request or a group may have |
  * | `too-many-requests` | the caller asks faster than the service answers one project |
  * | `run-under-way` | the policy has a run that has not ended |
- * | `not-due` | a schedule asks for a run at a time that is not its own |
  * | `cloud-failed` | a service of the cloud refused, or did not answer |
  * | `exporter-failed` | an exporter refused, or did not answer |
  */
@@ -62,7 +61,6 @@ export type ErrorCode =
   | 'too-large'
   | 'too-many-requests'
   | 'run-under-way'
-  | 'not-due'
   | 'cloud-failed'
   | 'exporter-failed';
 

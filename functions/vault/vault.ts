@@ -87,7 +87,11 @@ export async function createVault(store: ObjectStore, options: NewVault): Promis
  * the copy of the journal in the store. Throws then also what a journal file throws, and `store-failed`.
  */
 export async function openVault(store: ObjectStore, provider: KeyProvider, journalFile?: string): Promise<Vault> {
-  const [{ bytes, description, mac }, found] = await Promise.all([readDescription(store), listEpochObjects(store)]);
+  const listing = listEpochObjects(store);
+  // It is awaited only where nothing is locked: else what is hidden must be listed too.
+  listing.catch(() => undefined);
+  const { bytes, description, mac } = await readDescription(store);
+  const found = await (store.locking?.rule() === undefined ? listing : listEpochObjects(store));
   const objects = found.filter((object) => object.description.vault === description.vault);
   const offered = [...objects.toReversed().map((object) => object.description.epoch), description.epoch];
   const identity = await provider.identity(offered.flatMap(({ wrapped }) => wrapped));

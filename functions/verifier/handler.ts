@@ -50,7 +50,7 @@ export async function handler(event: unknown): Promise<VerifyReport> {
 async function lookWithoutKey(percent: number): Promise<VerifyReport> {
   const store = await openStore(readVaultPlace(process.env));
   const shards = chooseRandomShards(percent);
-  return verifyVault({ store, keyring: undefined, points: [], shards, threads: undefined });
+  return verifyVault({ store, keyring: undefined, journal: undefined, points: [], shards, threads: undefined });
 }
 
 async function lookAndRecord(percent: number): Promise<VerifyReport> {
@@ -58,7 +58,8 @@ async function lookAndRecord(percent: number): Promise<VerifyReport> {
   const state = await vault.journal.refresh();
   const shards = chooseShards(state, percent, true);
   const points = [...state.points.values()];
-  const report = await verifyVault({ store: vault.store, keyring: vault.keyring, points, shards, threads: undefined });
+  const { store, keyring, journal } = vault;
+  const report = await verifyVault({ store, keyring, journal, points, shards, threads: undefined });
   await recordVerification(vault, report, { shards, keyed: true }, new Date());
   return report;
 }

@@ -36,12 +36,9 @@ async function repairOne(
   if (dryRun) return 'repairable';
   if ((await soundCopy(store, key)) !== undefined) return 'repaired';
   const kept = await store.remove([key]);
-  if (kept.length > 0) {
-    // What is locked and rotten stays, below what is sound.
-    await store.locking?.cover(key, bytes);
-    return 'repaired';
-  }
-  if ((await store.create(key, [bytes])) === 'created') return 'repaired';
+  // What is locked and rotten stays, below what is sound.
+  if (kept.length > 0) await store.locking?.cover(key, bytes);
+  else await store.create(key, [bytes]);
   return (await soundCopy(store, key)) === undefined ? 'left' : 'repaired';
 }
 

@@ -10,9 +10,10 @@ import type { ObjectStore, StoredObject } from '#vault/store/object-store.ts';
 import { findAffected } from './affected-disks.ts';
 import { checkObject, type ObjectCheck, type ObjectOutcome } from './check-object.ts';
 import { ALL_SHARDS, shardOf } from './choose-shards.ts';
+import { findingOf } from './finding.ts';
 import { type Inventory, takeInventory, type VerifiedPoint } from './inventory.ts';
 import type { Problem } from './problem.ts';
-import type { AffectedDisk, Finding, VerifyReport } from './report.ts';
+import type { VerifyReport } from './report.ts';
 
 export interface VerifyRequest {
   readonly store: ObjectStore;
@@ -20,8 +21,8 @@ export interface VerifyRequest {
   readonly keyring: Keyring | undefined;
   /** The restore points that must be whole; none are followed without a keyring. */
   readonly points: readonly VerifiedPoint[];
-  /** Tells which packs were moved; needed with a keyring. */
-  readonly journal?: PackMoves;
+  /** Tells which packs were moved; without a keyring there is none. Undefined with one: nothing was ever moved. */
+  readonly journal: PackMoves | undefined;
   /** Only objects of these shards are read. Default: all. */
   readonly shards?: readonly number[];
   /** Where objects are checked; undefined: in the calling thread. */
@@ -66,7 +67,9 @@ export async function verifyVault(request: VerifyRequest): Promise<VerifyReport>
   if (reader !== undefined) await forgiveMoved({ ...reader, points }, inventory, problems, add);
   const affected =
     reader === undefined || problems.size === 0 ? new Map() : await findAffected(reader, points, problems);
-  const findings = [...problems].map(([key, problem]) => finding(key, problem, affected.get(key) ?? [], keyring));
+  const findings = [...problems].map(([key, problem]) =>
+    findingOf(key, problem, affected.get(key) ?? [], keyring !== undefined),
+  );
   findings.sort((a, b) => (a.object < b.object ? -1 : 1));
   return { ...sums, points: points.length, seconds: (performance.now() - began) / 1000, findings };
 }
@@ -145,18 +148,4 @@ export async function* objectsOf(store: ObjectStore, shards: readonly number[]):
 
 function shardText(shard: number): string {
   return shard.toString(16).padStart(2, '0');
-}
-
-function finding(key: string, { code, message }: Problem, affects: readonly AffectedDisk[], keyring: unknown): Finding {
-  return { object: key, problem: code, message, affects, advice: adviceFor(key, affects, keyring !== undefined) };
-}
-
-function adviceFor(key: string, affects: readonly AffectedDisk[], keyed: boolean): string {
-  if (!keyed) return `Put ${key} back from a copy of the vault; verify with the key to learn which points need it.`;
-  if (affects.length === 0) return 'No restore point needs it: nothing is lost.';
-  const points = [...new Set(affects.map(({ point }) => point))].join(', ');
-  return (
-    `Put ${key} back from a copy of the vault. Where there is none, restore ${points} with best effort, ` +
-    'which lists what is lost, and back up anew without a base.'
-  );
 }

@@ -20,6 +20,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   'disk-unknown': 404,
   busy: 409,
   'run-ended': 409,
+  // The server is not in a state for it: to ask again at once would not help.
+  'qemu-failed': 409,
 };
 
 /** What an error is to the caller. An unknown one says no more than that it happened. */

@@ -37,7 +37,9 @@ export function checkRole(caller: Caller, roles: readonly string[]): void {
 /** What `GET /v1/servers/{server}` says; without effect on the guest. Sizes in bytes. */
 export async function describeServer(virsh: Virsh, domain: Domain): Promise<object> {
   const sizes = parseSizes(await virsh.run(['domblkinfo', domain.uuid, '--all']));
-  const disks = domain.disks.map((disk) => ({
+  // Of a stopped server the size of a disk elsewhere is not known.
+  const known = domain.disks.filter(({ device }) => sizes.has(device));
+  const disks = known.map((disk) => ({
     ...{ name: diskName(domain, disk), device: disk.device, kind: disk.volume === undefined ? 'local' : 'volume' },
     ...{ size: sizes.get(disk.device)?.capacity, bytesUsed: sizes.get(disk.device)?.allocation },
     ...(disk.volume === undefined ? { image: disk.base } : { volume: disk.volume }),

@@ -1,10 +1,10 @@
-import type { ExportTicket } from '#vault/runs.ts';
+import { diskTicket, type TicketDisk } from '#vault/export-ticket.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { SEGMENTS_PER_PART } from '#vault/words.ts';
 import type { HeldMoment } from '../changed-blocks/changed-block-source.ts';
 import { exportDisk } from '../staging/export-disk.ts';
 import type { Budget } from './budget.ts';
-import type { DiskTicket, MemberTicket } from './ticket.ts';
+import type { MemberTicket } from './ticket.ts';
 
 export interface MemberExport {
   readonly moment: HeldMoment;
@@ -26,19 +26,17 @@ export async function exportMember({ moment, ticket, budget, ...rest }: MemberEx
       await moment.read(index, offset, length, into);
     },
   };
-  for (const [index, { disk }] of moment.plans.entries()) {
+  for (const [index, { disk, base }] of moment.plans.entries()) {
     const own = ticket.disks.find(({ name }) => name === disk.name);
     if (own === undefined) throw new RangeError(`The moment has disk ${disk.name}, the ticket has not.`);
-    await exportDisk(paced, index, exportTicket(ticket, own), own.lineage, {
+    await exportDisk(paced, index, diskTicket(ticket, own), lineageOf(own, base), {
       ...{ staging, notice, bandwidth: ticket.bandwidth, partSegments: SEGMENTS_PER_PART },
       progress: (bytes) => progress(disk.name, bytes),
     });
   }
 }
 
-function exportTicket(
-  { vault, run, epoch, stagingPublicKey }: MemberTicket,
-  { index, token }: DiskTicket,
-): ExportTicket {
-  return { vault, run, disk: index, epoch, stagingPublicKey, token };
+/** What unchanged content is looked for in: the point counted from, else the newest. */
+function lineageOf({ points }: TicketDisk, base: string | undefined): string | undefined {
+  return (points.find(({ run }) => run === base) ?? points[0])?.manifest;
 }

@@ -84,7 +84,8 @@ const SCHEMA: JSONSchemaType<ExporterSettings> = {
     state_directory: { ...FOLDER, default: '/var/lib/ekko-exporter/state' },
     bandwidth: { type: 'integer', minimum: 0, maximum: 2 ** 40, default: 0 },
     exports_at_once: { type: 'integer', minimum: 1, maximum: 16, default: 2 },
-    freeze_seconds: seconds(10),
+    // The catalog waits for 8 s.
+    freeze_seconds: seconds(7),
     watchdog_seconds: seconds(10),
     hold_seconds: seconds(900),
     audit_share: { type: 'number', minimum: 0, maximum: 1, default: 0.001 },
@@ -103,7 +104,8 @@ const LARGEST = 64 * 1024;
  */
 export async function readExporterSettings(path: string): Promise<ExporterSettings> {
   const given = parseYaml(await readPrivate(path), path);
-  const settings: unknown = typeof given === 'object' && given !== null ? { host: hostname(), ...given } : given;
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
+  const settings: unknown = isObject ? { host: hostname(), ...given } : given;
   if (!validate(settings)) {
     const problems = validate.errors?.map(
       (e) => `${e.instancePath || 'settings'} ${e.message} ${JSON.stringify(e.params)}`,

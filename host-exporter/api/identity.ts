@@ -22,7 +22,7 @@ const TOKEN = /^[\x21-\x7e]{1,8192}$/;
 export type Identify = (token: string | undefined) => Promise<Caller>;
 
 export function openIdentify(peers: Peers, login: ServiceLogin, authUrl: string): Identify {
-  const known = new LRUCache<string, Caller>({ max: 1000, ttl: CACHED_MS });
+  const known = new LRUCache<string, { readonly caller: Caller; readonly until: number }>({ max: 1000 });
   const url = `${authUrl.replace(/\/$/, '')}/auth/tokens`;
 
   async function ask(token: string): Promise<JsonObject> {
@@ -42,7 +42,7 @@ export function openIdentify(peers: Peers, login: ServiceLogin, authUrl: string)
     if (token === undefined || !TOKEN.test(token)) throw unauthorised('X-Auth-Token is missing.');
     const key = createHash('sha256').update(token).digest('base64');
     const found = known.get(key);
-    if (found) return found;
+    if (found && found.until > performance.now()) return found.caller;
     const answer = await ask(token).catch((error: unknown) => {
       if (error instanceof ApiError) throw error;
       throw new ApiError(503, 'keystone-unavailable', 'Keystone cannot be asked whose token this is. Try again.');
@@ -50,7 +50,7 @@ export function openIdentify(peers: Peers, login: ServiceLogin, authUrl: string)
     const caller = readCaller(answer);
     const left = Date.parse(textOf(answer, 'expires_at')) - Date.now();
     if (!(left > 0)) throw unauthorised('The token has ended.');
-    known.set(key, caller, { ttl: Math.min(CACHED_MS, left) });
+    known.set(key, { caller, until: performance.now() + Math.min(CACHED_MS, left) });
     return caller;
   };
 }

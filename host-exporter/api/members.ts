@@ -22,7 +22,7 @@ export interface Members {
 
 /** Ended ones can be asked about for a while. */
 const KEPT = 2000;
-const THAW = { answerMs: 5_000, pauseMs: 500, patienceMs: 60_000 };
+const THAW = { answerMs: 10_000, pauseMs: 500, patienceMs: 60_000 };
 
 export interface MembersOptions {
   readonly settings: ExporterSettings;
@@ -87,7 +87,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   function join(run: string, server: string, project: string, disks: readonly string[]): Member {
     const there = members.get(keyOf(run, server));
     if (there !== undefined && !isOver(there)) return there;
-    for (const other of members.values()) if (other.server === server) supersede(other);
+    for (const other of members.values()) if (other.server === server && other.run !== run) supersede(other);
     return create(run, server, project, open(server, disks));
   }
 
@@ -105,10 +105,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   return { find: (run, server) => members.get(keyOf(run, server)), join, leave };
 }
 
-/** A run that failed before it held anything, or with a restart, begins anew when it is asked for again. */
+/** A run that has ended, failed before it held anything, or with a restart, begins anew when it is asked for again. */
 function isOver(member: Member): boolean {
   const { state, retryable } = member.report();
-  return state === 'failed' && retryable !== true;
+  return state === 'ended' || (state === 'failed' && retryable !== true);
 }
 
 function isHolding(member: Member): boolean {

@@ -1,5 +1,5 @@
 import { withRetries } from '#vault/store/swift/patience.ts';
-import type { Notify } from './member.ts';
+import type { Notify } from './member-context.ts';
 import { askJson, type Peers } from './peers.ts';
 
 /** Few: whoever processes parts finds those that nobody told of by looking at what is staged. */

@@ -1,11 +1,11 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { UploadRight } from '#vault/export-ticket.ts';
 import { checkKey } from '#vault/store/check-key.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { networkFailure } from '#vault/store/swift/network-failure.ts';
 import { withRetries } from '#vault/store/swift/patience.ts';
 import { refusalOf } from '#vault/store/swift/swift-requests.ts';
 import type { Peers } from './peers.ts';
-import type { Upload } from './ticket.ts';
 
 const LARGEST_ANSWER = 64 * 1024;
 
@@ -15,7 +15,7 @@ const LARGEST_ANSWER = 64 * 1024;
  */
 export function openTemporaryUrlStore(
   { exchange, patience }: Peers,
-  upload: () => Upload,
+  upload: () => UploadRight,
 ): Pick<ObjectStore, 'create'> {
   return {
     create: (key, body) => {

@@ -23,7 +23,16 @@ function expectRows(rows: readonly Row[], names: readonly string[]): void {
 
 describe.skipIf(lacks('guest', 'restic', 'borg', 'nbdcopy'))('the bench', () => {
   test('measures a small image beside the peers, and gives only the rows asked for', async () => {
-    const rows = await bench('--only', 'full', '--only', 'incremental', '--only', 'nbd-read.of-nbdcopy');
+    const rows = await bench(
+      '--only',
+      'full',
+      '--only',
+      'incremental',
+      '--only',
+      'nbd-read.of-nbdcopy',
+      '--only',
+      'verify',
+    );
     expectRows(rows, [
       'full.of-restic',
       'full.of-bare-loop',
@@ -31,6 +40,7 @@ describe.skipIf(lacks('guest', 'restic', 'borg', 'nbdcopy'))('the bench', () => 
       'incremental.wall',
       'incremental.times-faster-than-restic',
       'nbd-read.of-nbdcopy',
+      'verify.of-sha256sum',
     ]);
     expect(rows.map(({ name }) => name)).not.toContain('nbd-read.speed');
   });

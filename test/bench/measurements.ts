@@ -1,6 +1,7 @@
 import { againRows, backUpAgain } from './again.ts';
 import { firstBackups } from './first-backups.ts';
 import { fullRows } from './full.ts';
+import { groupRunRows } from './group-runs.ts';
 import { incrementalRows, incrementals, WRITES } from './incrementals.ts';
 import { type Lab, once } from './lab.ts';
 import { emptyCommitRows, tryLargeDisk } from './large-disk.ts';
@@ -12,6 +13,7 @@ import type { Row } from './row.ts';
 import { s3Rows } from './s3-store.ts';
 import { sweepRows } from './sweeps.ts';
 import { swiftRows } from './swift-store.ts';
+import { verifyRows } from './verifies.ts';
 
 /** In the order in which they are made. */
 const GROUPS = [
@@ -26,6 +28,8 @@ const GROUPS = [
   'swift',
   's3',
   'sweep',
+  'verify',
+  'group-run',
 ] as const;
 
 /** A group of rows whose names begin with `name` and a dot. */
@@ -71,6 +75,8 @@ export function measurements(lab: Lab): Group[] {
     { name: 'swift', needs: ['swift'], rows: () => swiftRows(lab) },
     { name: 's3', needs: ['ceph'], rows: () => s3Rows(lab) },
     { name: 'sweep', needs: [], rows: () => sweepRows(lab) },
+    { name: 'verify', needs: [], rows: async () => verifyRows(lab, await first()) },
+    { name: 'group-run', needs: [], rows: groupRunRows },
   ];
 }
 

@@ -149,7 +149,9 @@ export async function addUser(
     found.projects[0] ?? (await make<{ id: string }>(call, 'project', { name: project, domain_id: 'default' }));
   const { id } = await make<{ id: string }>(call, 'user', { name: user, password, domain_id: 'default' });
   const { roles } = (await call('GET', `/roles?name=${role}`)) as { roles: { id: string }[] };
-  await call('PUT', `/projects/${made.id}/users/${id}/roles/${roles[0]?.id}`);
+  // Bootstrapping makes `service` in later releases only.
+  const given = roles[0] ?? (await make<{ id: string }>(call, 'role', { name: role }));
+  await call('PUT', `/projects/${made.id}/users/${id}/roles/${given.id}`);
   return { user, password, project, projectId: made.id };
 }
 

@@ -101,8 +101,13 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   if (kind === 'vaults') return keep(stub.vaults, method, name, body, { message: 'Its data stays.' });
   if (kind === 'policies') return policyAnswer(stub, method, name, body);
   if (kind === 'runs' && name === '') return startRun(stub, body);
-  const run = kind === 'runs' ? stub.runs.get(name) : undefined;
+  const run = kind === 'runs' ? findRun(stub, name) : undefined;
   return run === undefined ? missing : runAnswer(stub, run, method, what, body);
+}
+
+/** By its own id, or the caller's. */
+function findRun({ runs }: StubCatalog, name: string): StubRun | undefined {
+  return runs.get(name) ?? [...runs.values()].find(({ request }) => request === name);
 }
 
 const missing = problem(404, 'not-found');
@@ -131,7 +136,7 @@ function policyAnswer(stub: StubCatalog, method: string, name: string, body: Doc
   if (method === 'DELETE') return [200, { policy: name, message: 'Its restore points stay.' }];
   const { schedule: kept } = stub.policies.get(name) as { schedule?: { cron: string } };
   const times = kept === undefined ? {} : { nextRun: '2030-01-01T03:05:00.000Z', trigger: kept.cron };
-  return [status, { policy: name, definition: stub.policies.get(name) ?? {}, ...times }];
+  return [status, { ...stub.policies.get(name), policy: name, ...times }];
 }
 
 function startRun(stub: StubCatalog, body: Document): Answer {
@@ -140,9 +145,9 @@ function startRun(stub: StubCatalog, body: Document): Answer {
   const runs = [...stub.runs.values()];
   const same = runs.find(({ request }) => request === id);
   if (same !== undefined) return [200, { ...same }];
-  if (reason === 'schedule' && stub.faults.notDue) return problem(409, 'not-due');
+  if (reason === 'schedule' && stub.faults.notDue) return [200, { state: 'not-due', policy }];
   const open = runs.find((run) => run.policy === policy && isOpen(run));
-  if (open !== undefined) return problem(409, 'run-under-way', { run: open.run, request: open.request });
+  if (open !== undefined) return problem(409, 'run-under-way', { run: open.request });
   const members = stub.servers.map((name, at) => ({ server: `server-${at}`, name, state: 'prepared' }));
   const run = `20261121-120000-${String(stub.runs.size).padStart(6, '0')}`;
   const started: StubRun = { run, request: id, policy, reason, state: 'started', members };

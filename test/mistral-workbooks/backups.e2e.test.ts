@@ -188,7 +188,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     const { state, result } = await executions.run(RUN, { policy });
     expect([state, result]).toEqual(['SUCCESS', expect.objectContaining({ outcome: 'committed', failed: [] })]);
     const [run] = runsOf(policy);
-    const retries = stub.requests.filter(({ path }) => path === `/v1/runs/${run?.run}/retry`);
+    const retries = stub.requests.filter(({ path }) => path === `/v1/runs/${run?.request}/retry`);
     expect(retries).toHaveLength(1);
     expect(run?.members.map((member) => member.state)).toEqual(['staged', 'staged']);
   });
@@ -232,9 +232,12 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     const first = await executions.start(RUN, { policy });
     const { run } = await runIn(policy, 'exporting');
     const second = await executions.run(RUN, { policy });
-    expect([second.state, second.result]).toEqual(['SUCCESS', expect.objectContaining({ outcome: 'under-way', run })]);
+    expect([second.state, second.result]).toEqual([
+      'SUCCESS',
+      expect.objectContaining({ outcome: 'under-way', run: first }),
+    ]);
     await executions.run('ekko.backup.v1.abandon', { run });
-    expect((await executions.ended(first)).result).toMatchObject({ outcome: 'abandoned', run });
+    expect((await executions.ended(first)).result).toMatchObject({ outcome: 'abandoned', run: first });
     stub.faults.slow = false;
   });
 

@@ -16,10 +16,13 @@ export interface Automaton {
   known(node: Node, step: number, answer: Answer): Node | undefined;
   /** Runs the code to find out. */
   learn(node: Node, step: number, answer: Answer): Promise<Node>;
-  /** All accesses that have been seen from here on, also of later stages and attempts. A set of bits, see `Accesses`. */
-  future(node: Node): bigint;
+  /**
+   * All accesses that have been seen from here on, also of later stages; of later attempts where the script may still die, or may be told
+   * that the store failed. A set of bits, see `Accesses`.
+   */
+  future(node: Node, mayDie: boolean): bigint;
   /** Remembers that somebody relied on none of these accesses coming from here on; what is learned later may betray it. */
-  rely(node: Node, accesses: bigint): void;
+  rely(node: Node, accesses: bigint, mayDie: boolean): void;
   /** Runs of the code so far, replays included. */
   runs(): number;
 }
@@ -50,6 +53,8 @@ interface Branch extends Node {
   excluded: bigint;
   /** Names that it has read, or written, to be condemned. */
   readonly condemned: ReadonlySet<string>;
+  /** Whether it was told on the way here that the store failed: only then it may say so itself, and be begun again. */
+  readonly toldFailed: boolean;
 }
 
 /** Shared by the automata of one exploration. */
@@ -64,8 +69,9 @@ export function newAutomaton(place: Place, script: Script, { accesses, betrayed,
   const lives = new Map<string, Life>();
   const listings = new Map<string, number>();
   let runs = 0;
-  /** What somebody who saw an earlier stage or attempt relied on not to come. */
+  /** What somebody who saw an earlier stage relied on not to come, and what one did who saw an earlier attempt. */
   let excludedLater = 0n;
+  let excludedAgain = 0n;
 
   const stageOf = (index: number): Stage => {
     const stage = script.stages[index];
@@ -105,13 +111,15 @@ export function newAutomaton(place: Place, script: Script, { accesses, betrayed,
       below: seen,
       excluded: 0n,
       condemned,
+      toldFailed: parent?.toldFailed === true || move?.answer.kind === 'failed',
     };
     let above = parent;
     for (; above !== undefined && (above.below | seen) !== above.below; above = above.parent) {
       if ((above.excluded & seen & ~above.below) !== 0n) betrayed();
       above.below |= seen;
     }
-    if (above === undefined && (excludedLater & seen) !== 0n && (stage > 0 || attempt > 0)) betrayed();
+    const relied = attempt > 0 ? excludedAgain : excludedLater;
+    if (above === undefined && (relied & seen) !== 0n && (stage > 0 || attempt > 0)) betrayed();
     return node;
   };
   /** An instance that stands at the node: the one that went there last, or a new one that is led there. */
@@ -146,14 +154,16 @@ export function newAutomaton(place: Place, script: Script, { accesses, betrayed,
       life.at = { node: child, instance };
       return child;
     },
-    future(node) {
+    future(node, mayDie) {
+      const again = mayDie || branch(node).toldFailed;
       let all = branch(node).below;
-      for (const { root } of lives.values()) if (root && isLater(root, node)) all |= root.below;
+      for (const { root } of lives.values()) if (root && isLater(root, node, again)) all |= root.below;
       return all;
     },
-    rely(node, excluded) {
+    rely(node, excluded, mayDie) {
       branch(node).excluded |= excluded;
       excludedLater |= excluded;
+      if (mayDie || branch(node).toldFailed) excludedAgain |= excluded;
     },
   };
 }
@@ -187,8 +197,9 @@ function pathTo(node: Branch): Move[] {
   return path.reverse();
 }
 
-function isLater(root: Node, node: Node): boolean {
-  return root.stage > node.stage || (root.stage === node.stage && root.attempt > node.attempt);
+function isLater(root: Node, node: Node, again: boolean): boolean {
+  if (root.stage > node.stage) return again || root.attempt === 0;
+  return again && root.stage === node.stage && root.attempt > node.attempt;
 }
 
 /** Code that did something else when it was told the same is not what an exploration can speak of. */

@@ -21,6 +21,11 @@ export interface Question {
   readonly final: (version: Version) => Promise<string | undefined>;
   /** False: every order of all steps, for proving the reduction right. Default true. */
   readonly reduce?: boolean;
+  /**
+   * How often a script may be interrupted by another before its end, in one execution; undefined: as often as there are steps. With a bound
+   * no order is left out because another one does the same: steps that commute may lie on different sides of the bound.
+   */
+  readonly interruptions?: number;
   /** True: what one script asks for at the same time may be done in any order, else in the order in which it was asked for. */
   readonly anyOrder?: boolean;
 }
@@ -50,6 +55,9 @@ interface State {
   readonly version: Version;
   readonly nodes: readonly (Node | undefined)[];
   readonly faultsLeft: number;
+  readonly interruptionsLeft: number;
+  /** The script that goes on without being interrupted; undefined at the beginning, and behind a crash. */
+  readonly running: number | undefined;
 }
 
 /**
@@ -127,7 +135,10 @@ function newExplorer(question: Question) {
     const live = state.nodes.flatMap((node, script) =>
       node === undefined ? [] : [{ script, node, automaton: at(automata, script) }],
     );
-    const chosen = question.reduce === false ? live : persistent(live, accesses, question.anyOrder ?? false);
+    const all = question.reduce === false || question.interruptions !== undefined;
+    const chosen = all
+      ? live.filter(({ script }) => mayRun(state, script))
+      : persistent(live, accesses, question.anyOrder ?? false, state.faultsLeft > 0);
     return chosen.flatMap(({ script, node }) => choicesOf(state, script, node, question.anyOrder ?? false));
   };
 
@@ -143,7 +154,7 @@ function newExplorer(question: Question) {
     if (what === 'crash') {
       const next = await retried(automaton, node);
       const line = () => `${speaker()}: ${describeStep(parked, answer)}, and dies`;
-      return { state: moved(state, script, version, next, 1), line, problem: await invariant(version) };
+      return { state: moved(state, script, version, next, what), line, problem: await invariant(version) };
     }
     const told: Answer = what === 'lost' ? { kind: 'failed' } : answer;
     const after = automaton.known(node, step, told) ?? (await automaton.learn(node, step, told));
@@ -152,7 +163,7 @@ function newExplorer(question: Question) {
     const broken = await invariant(version);
     const problem = broken ?? (await judge(automaton, after, version));
     const next = problem === undefined ? await following(automaton, after) : undefined;
-    return { state: moved(state, script, version, next, what === 'lost' ? 1 : 0), line, problem };
+    return { state: moved(state, script, version, next, what), line, problem };
   };
 
   const judge = async (
@@ -173,7 +184,8 @@ function newExplorer(question: Question) {
   const firstState = async (): Promise<State> => {
     const roots: (Node | undefined)[] = [];
     for (const automaton of automata) roots.push(await automaton.root(0, 0));
-    return { version: place.versions.initial, nodes: roots, faultsLeft: question.faults };
+    const { faults: faultsLeft, interruptions: interruptionsLeft = Number.POSITIVE_INFINITY } = question;
+    return { version: place.versions.initial, nodes: roots, faultsLeft, interruptionsLeft, running: undefined };
   };
 
   /** Random executions: passes begin with most steps known that scripts will take. */
@@ -187,7 +199,7 @@ function newExplorer(question: Question) {
       for (let state: State | undefined = await firstState(); state !== undefined; ) {
         const from: State = state;
         const choices = from.nodes.flatMap((node, script) =>
-          node ? choicesOf(from, script, node, question.anyOrder ?? false) : [],
+          node && mayRun(from, script) ? choicesOf(from, script, node, question.anyOrder ?? false) : [],
         );
         const choice = choices[next(choices.length)];
         state = choice === undefined ? undefined : (await take(from, choice)).state;
@@ -267,8 +279,9 @@ function persistent(
   live: readonly LiveScript[],
   accesses: { of(step: Step): bigint; conflicting(access: bigint): bigint },
   anyOrder: boolean,
+  mayDie: boolean,
 ): readonly LiveScript[] {
-  const futures = live.map(({ automaton, node }) => automaton.future(node));
+  const futures = live.map(({ automaton, node }) => automaton.future(node, mayDie));
   const dangers = live.map(({ node }) =>
     enabled(node, anyOrder).reduce((set, { step }) => set | accesses.conflicting(accesses.of(step)), 0n),
   );
@@ -279,7 +292,7 @@ function persistent(
     if (best.length === 1) break;
   }
   const danger = best.reduce((set, i) => set | at(dangers, i), 0n);
-  for (const [i, { automaton, node }] of live.entries()) if (!best.includes(i)) automaton.rely(node, danger);
+  for (const [i, { automaton, node }] of live.entries()) if (!best.includes(i)) automaton.rely(node, danger, mayDie);
   return best.map((i) => at(live, i));
 }
 
@@ -339,17 +352,29 @@ async function retried(automaton: Automaton, { stage, attempt }: Node): Promise<
   return attempt < (automaton.script.retries ?? 0) ? automaton.root(stage, attempt + 1) : undefined;
 }
 
-function moved(state: State, script: number, version: Version, node: Node | undefined, faults: number): State {
+/** Whether it may take the next step: without a bound, whoever wants to. */
+function mayRun({ nodes, running, interruptionsLeft }: State, script: number): boolean {
+  return interruptionsLeft > 0 || running === undefined || running === script || nodes[running] === undefined;
+}
+
+function moved(state: State, script: number, version: Version, node: Node | undefined, what: Choice['what']): State {
+  const { running, nodes, faultsLeft, interruptionsLeft } = state;
+  const interrupts = running !== undefined && running !== script && nodes[running] !== undefined;
+  const bounded = interruptionsLeft !== Number.POSITIVE_INFINITY;
   return {
     version,
-    nodes: state.nodes.with(script, node),
-    faultsLeft: state.faultsLeft - faults,
+    nodes: nodes.with(script, node),
+    faultsLeft: faultsLeft - (what === 'step' ? 0 : 1),
+    interruptionsLeft: interruptionsLeft - (interrupts ? 1 : 0),
+    running: bounded && what !== 'crash' ? script : undefined,
   };
 }
 
 /** States of the same name have the same future. */
-function nameOf({ version, nodes, faultsLeft }: State): string {
-  return `${version.number} ${nodes.map((node) => node?.number ?? '-').join()} ${faultsLeft}`;
+function nameOf({ version, nodes, faultsLeft, interruptionsLeft, running }: State): string {
+  const places = nodes.map((node) => node?.number ?? '-').join();
+  const bound = interruptionsLeft === Number.POSITIVE_INFINITY ? '' : ` ${interruptionsLeft} ${running}`;
+  return `${version.number} ${places} ${faultsLeft}${bound}`;
 }
 
 /** Asks once about each version. */

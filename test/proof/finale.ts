@@ -26,7 +26,8 @@ export async function judgeFinale(place: Place, checker: Checker, version: Versi
   for (const hold of vault.journal.state().holds.keys()) {
     await vault.journal.append(() => ({ type: 'hold-released', hold, at: NOW.toISOString() }));
   }
-  for (let sweeps = 0; sweeps < 2; sweeps++) await sweepVault(vault, { now: NOW, graceHours: 0, allSamples: true });
+  const swept = place.spoil?.sweeper?.(vault) ?? vault;
+  for (let sweeps = 0; sweeps < 2; sweeps++) await sweepVault(swept, { now: NOW, graceHours: 0, allSamples: true });
   enter(undefined);
   return (await checker.problemIn(now)) ?? (await leaked(checker, now));
 }

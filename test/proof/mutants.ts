@@ -1,7 +1,7 @@
 import { encodeEntry } from '#vault/format/journal-entry.ts';
 import type { Condemned, JournalEntry } from '#vault/journal/entries.ts';
 import type { OpenRun, VaultState } from '#vault/journal/state.ts';
-import { contentKey, Folder } from '#vault/store/object-names.ts';
+import { contentKey, Folder, nameOf } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Place } from './scheduler.ts';
 
@@ -92,6 +92,34 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'two sweeps and a commit',
     faults: 0,
     problem: /the journal knows nothing of it/,
+  },
+  {
+    name: 'a staged part is removed before its receipt is written',
+    spoil: { processor: partGoesFirst },
+    scenario: 'a writer and a sweep with its manners, after',
+    faults: 1,
+    problem: /process 0 failed.*staging\/.* is missing/,
+  },
+  {
+    name: 'a commit clears its receipts away before its entry is in the journal',
+    spoil: { committer: clearsFirst },
+    scenario: 'a writer and a sweep with its manners, after',
+    faults: 1,
+    problem: /commit failed.*has not been processed yet/,
+  },
+  {
+    name: 'a sweep does not look for what an earlier one has condemned and left',
+    spoil: { sweeper: blindToCondemned },
+    scenario: 'a writer that shares content with an expired point',
+    faults: 1,
+    problem: /Nobody needs .*, and no sweep removes it/,
+  },
+  {
+    name: 'a move is told to the journal before its packs are stored',
+    spoil: { mover: movesFirst },
+    scenario: 'a mover and a sweep beside a reader',
+    faults: 0,
+    problem: /is missing/,
   },
 ];
 
@@ -186,6 +214,78 @@ function receiptFirst(vault: Vault): Vault {
         const answer = await store.create(key, body, options);
         if (key.startsWith(Folder.receipts)) for (const act of late.splice(0)) await act();
         return answer;
+      },
+    },
+  };
+}
+
+function partGoesFirst(vault: Vault): Vault {
+  const late: (() => Promise<unknown>)[] = [];
+  const { store } = vault;
+  return {
+    ...vault,
+    store: {
+      ...store,
+      async create(key, body, options) {
+        if (!key.startsWith(Folder.receipts)) return store.create(key, body, options);
+        late.push(() => store.create(key, body, options));
+        return 'created';
+      },
+      async remove(keys) {
+        const kept = await store.remove(keys);
+        for (const act of late.splice(0)) await act();
+        return kept;
+      },
+    },
+  };
+}
+
+function clearsFirst(vault: Vault): Vault {
+  const append = async (decide: Decide) => {
+    const entry = intention(vault, decide);
+    if (entry?.type === 'point-committed') {
+      for await (const { key } of vault.store.list(`${Folder.receipts}${entry.run}/`)) await vault.store.remove([key]);
+    }
+    return vault.journal.append(decide);
+  };
+  return { ...vault, journal: { ...vault.journal, append } };
+}
+
+function blindToCondemned(vault: Vault): Vault {
+  const { store, journal } = vault;
+  const before = journal.state().condemned;
+  return {
+    ...vault,
+    store: {
+      ...store,
+      async *list(prefix, options) {
+        for await (const object of store.list(prefix, options)) {
+          if (!before.has(nameOf(object.key) ?? '') && !journal.state().condemned.has(nameOf(object.key) ?? ''))
+            yield object;
+        }
+      },
+    },
+  };
+}
+
+function movesFirst(vault: Vault): Vault {
+  const late: (() => Promise<unknown>)[] = [];
+  const { store, journal } = vault;
+  const append = async (decide: Decide) => {
+    const state = await journal.append(decide);
+    for (const act of late.splice(0)) await act();
+    return state;
+  };
+  return {
+    ...vault,
+    journal: { ...journal, append },
+    store: {
+      ...store,
+      async create(key, body, options) {
+        if (!key.startsWith(Folder.packs)) return store.create(key, body, options);
+        const copy = body.map((piece) => Buffer.from(piece));
+        late.push(() => store.create(key, copy, options));
+        return 'created';
       },
     },
   };

@@ -47,12 +47,17 @@ async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinit
 }
 
 function wantedDisk(server: string, { name, size, kind, volume }: ExporterDisk): WantedDisk {
-  const own = kind === 'volume' && volume !== undefined ? volume : name.replace(`${server}/`, '');
+  const own = kind === 'volume' && volume !== undefined ? volume : ownName(server, { name });
   return { name: `${server}/${own}`, source: name, size, ...(volume === undefined ? {} : { volume }) };
 }
 
+/** Exporters call disks as restore points do: `<server>/<name>`. */
+function ownName(server: string, { name }: Pick<ExporterDisk, 'name'>): string {
+  return name.startsWith(`${server}/`) ? name.slice(server.length + 1) : name;
+}
+
 function isWanted(server: string, disk: ExporterDisk, wanted: PolicyDefinition['disks']): boolean {
-  const names = [disk.name, disk.volume, disk.device].flatMap((name) =>
+  const names = [ownName(server, disk), disk.volume, disk.device].flatMap((name) =>
     name === undefined ? [] : [name, `${server}/${name}`],
   );
   const listed = (list: readonly string[]) => names.some((name) => list.includes(name));

@@ -23,9 +23,14 @@ export function nextRun({ cron, timeZone }: Schedule, after: Date): Date | undef
   }
 }
 
-/** When a good schedule was due last, at `before` at the latest. */
-export function lastTime({ cron, timeZone }: Schedule, before: Date): Date | undefined {
-  return new Cron(cron.trim(), { timezone: timeZone, paused: true }).previousRuns(1, before)[0];
+/** Whoever fires schedules may be a little early, and is late when the cloud is busy. */
+const EARLY_MS = 60_000;
+const LATE_MS = 15 * 60_000;
+
+/** Whether the schedule is due about now. Throws as `nextRun`. */
+export function isDue(schedule: Schedule, now: Date): boolean {
+  const due = nextRun(schedule, new Date(now.getTime() - LATE_MS));
+  return due !== undefined && due.getTime() <= now.getTime() + EARLY_MS;
 }
 
 /** Throws `bad-input` for a schedule that is wrong, or never due. */

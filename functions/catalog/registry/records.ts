@@ -28,6 +28,11 @@ export interface ExporterRecord {
   readonly seenAt: string;
 }
 
+/** The newest restore point of a policy. */
+export interface LastRecord {
+  readonly point: string;
+}
+
 /** By the id that the caller gave. */
 export interface RequestRecord {
   readonly run: string;
@@ -120,6 +125,7 @@ const CHECKS = {
   ),
   exporters: checker<ExporterRecord>(shape({ host: text, url: text, seenAt: text }), 'An exporter in the registry'),
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
+  lasts: checker<LastRecord>(shape({ point: text }), 'A last point in the registry'),
   upkeeps: checker<UpkeepRecord>(shape({ upkeep: text, state: text, startedAt: text }), 'An upkeep in the registry'),
   runs: checker<RunRecord>(
     shape({
@@ -176,6 +182,7 @@ export async function requireRecord<K extends RecordKind>(
     exporters: 'exporter',
     requests: 'request',
     upkeeps: 'upkeep',
+    lasts: 'restore point',
   }[kind];
   throw new EkkoError('not-found', `There is no ${what} ${JSON.stringify(name.slice(0, 80))} in this project.`);
 }

@@ -14,6 +14,11 @@ export function nameIn(params: Readonly<Record<string, string>>, what: 'vault' |
   );
 }
 
+/** Whether it is an id that callers give their requests. */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+}
+
 /** The run in a path. What is no id of a run is none of this project's either. */
 export function runIn(params: Readonly<Record<string, string>>): string {
   try {

@@ -4,9 +4,10 @@ import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
 import { volumesOf } from '../cloud/volumes.ts';
 import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup } from '../group/resolve-group.ts';
+import { expireGroup } from '../points/expire-group.ts';
 import { checkPolicy } from '../policies/check-policy.ts';
 import { nextRun } from '../policies/schedule.ts';
-import { triggerPattern } from '../policies/trigger-pattern.ts';
+import { triggerOf } from '../policies/trigger.ts';
 import { checkRecord, type PolicyRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
@@ -18,7 +19,8 @@ export const POLICY_ROUTES: readonly CallerRoute[] = [
     ...{ method: 'GET', path: '/v1/policies/{policy}', right: 'read' },
     serve: async ({ registry, now }, { params }, { project }) => {
       const { value } = await requireRecord(registry, 'policies', project, nameIn(params, 'policy'));
-      return { status: 200, body: shown(value, now()) };
+      const last = await readRecord(registry, 'lasts', project, value.policy);
+      return { status: 200, body: { ...shown(value, now()), ...(last && { lastPoint: last.value.point }) } };
     },
   },
   {
@@ -54,22 +56,45 @@ async function putPolicy({ registry, now }: Catalog, { params, body }: ApiReques
   throw new EkkoError('busy', `Policy ${policy} is being changed by others. Try again.`);
 }
 
-async function forgetPolicy({ registry }: Catalog, { params }: ApiRequest, { project }: Caller) {
+async function forgetPolicy(catalog: Catalog, { params, query }: ApiRequest, caller: Caller) {
+  const { registry } = catalog;
   const policy = nameIn(params, 'policy');
-  const { version, value } = await requireRecord(registry, 'policies', project, policy);
-  if ((await registry.forget(['policies', project, policy], version)) === 'overtaken') {
+  const { version, value } = await requireRecord(registry, 'policies', caller.project, policy);
+  const { vault } = value.definition;
+  const points =
+    query.get('points') === 'expire'
+      ? await expirePoints(catalog, caller, vault, policy)
+      : `They stay in vault ${vault}.`;
+  if ((await registry.forget(['policies', caller.project, policy], version)) === 'overtaken') {
     throw new EkkoError('busy', `Policy ${policy} was changed meanwhile. Look at it, and try again.`);
   }
-  const message = `Policy ${policy} is deleted. Its restore points stay in vault ${value.definition.vault}.`;
-  return { status: 200, body: { policy, vault: value.definition.vault, message } };
+  return {
+    status: 200,
+    body: { policy, vault, points, message: `Policy ${policy} is deleted. Of its restore points: ${points}` },
+  };
+}
+
+/** As `ekko delete` does: until a sweep condemns them they can be brought back, and what a hold keeps stays. */
+async function expirePoints(catalog: Catalog, caller: Caller, vault: string, group: string): Promise<string> {
+  const { value } = await requireRecord(catalog.registry, 'vaults', caller.project, vault);
+  const tenant = await catalog.tenants.open(caller, value);
+  try {
+    const { expired, held } = await expireGroup(tenant.vault, group, catalog.now());
+    return `${expired} expired, and can be brought back until a sweep after their grace; ${held} stay, for a hold keeps them.`;
+  } finally {
+    await tenant.close();
+  }
 }
 
 function shown({ policy, definition, updatedAt }: PolicyRecord, now: Date) {
   const { schedule } = definition;
-  if (schedule === undefined) return { policy, definition, updatedAt };
-  const next = nextRun(schedule, now);
-  const trigger = triggerPattern(schedule, now);
-  return { policy, definition, updatedAt, trigger, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
+  const next = schedule === undefined ? undefined : nextRun(schedule, now);
+  return {
+    ...definition,
+    ...{ policy, updatedAt },
+    ...(schedule === undefined ? {} : { trigger: triggerOf(schedule, now) }),
+    ...(next === undefined ? {} : { nextRun: next.toISOString() }),
+  };
 }
 
 async function showMembers(catalog: Catalog, { params }: ApiRequest, caller: Caller) {

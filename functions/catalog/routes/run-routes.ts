@@ -2,7 +2,8 @@ import { EkkoError } from '#vault/errors.ts';
 import { checker } from '../../rim/strict-ajv.ts';
 import type { Caller } from '../caller.ts';
 import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
-import { type RunRecord, requireRecord } from '../registry/records.ts';
+import { isDue, nextRun } from '../policies/schedule.ts';
+import { type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { commit } from '../runs/commit.ts';
 import { abandon } from '../runs/end-run.ts';
 import { updateRun } from '../runs/open-runs.ts';
@@ -12,7 +13,7 @@ import { type RunWish, startRun } from '../runs/start-run.ts';
 import { startExports, takeMoment } from '../runs/take-moment.ts';
 import { ticketOf } from '../runs/tickets.ts';
 import { COMMIT_WISH, NOTICES, RUN_WISH } from '../schemas.ts';
-import { runIn } from './names.ts';
+import { isUuid, runIn } from './names.ts';
 
 const checkRunWish = checker<RunWish>(RUN_WISH, 'The run');
 const checkCommit = checker<{ partial: boolean }>(COMMIT_WISH, 'The commit');
@@ -30,17 +31,33 @@ export const RUN_ROUTES: readonly CallerRoute[] = [
   { method: 'POST', path: '/v1/runs/{run}/notices', right: 'write', serve: postNotices },
 ];
 
+/** The run in the path, by its own id or by the one that its caller gave it. */
 async function recordIn({ registry }: Catalog, { params }: ApiRequest, { project }: Caller): Promise<RunRecord> {
-  return (await requireRecord(registry, 'runs', project, runIn(params))).value;
+  const named = params['run'] ?? '';
+  const request = isUuid(named) ? (await requireRecord(registry, 'requests', project, named)).value.run : undefined;
+  return (await requireRecord(registry, 'runs', project, request ?? runIn(params))).value;
 }
 
 async function postRun(catalog: Catalog, { body }: ApiRequest, caller: Caller) {
   const wish = checkRunWish(structuredClone(body));
+  const notDue = await whyNotDue(catalog, caller, wish);
+  if (notDue !== undefined) return { status: 200, body: notDue };
   const start = () => startRun(catalog, caller, wish);
   const name = `start ${caller.project} ${wish.id ?? ''}`;
   const { record, warnings, fresh } = await (wish.id === undefined ? start() : catalog.runs.once(name, start));
   const view = fresh ? viewRun(record, membersBefore(record)) : await lookAt(record, caller.token);
   return { status: fresh ? 201 : 200, body: { ...view, warnings: warnings.slice(0, MOST_WARNINGS) } };
+}
+
+/** A workflow that a schedule fires is told here whether the schedule is due in its own time zone: whoever fires it knows UTC only. */
+async function whyNotDue({ registry, now }: Catalog, { project }: Caller, { policy, id, reason }: RunWish) {
+  if (reason !== 'schedule') return undefined;
+  // It was due when this very request was answered before.
+  if (id !== undefined && (await readRecord(registry, 'requests', project, id)) !== undefined) return undefined;
+  const { schedule } = (await requireRecord(registry, 'policies', project, policy)).value.definition;
+  if (schedule !== undefined && isDue(schedule, now())) return undefined;
+  const next = schedule === undefined ? undefined : nextRun(schedule, now());
+  return { state: 'not-due', policy, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
 }
 
 const MOST_WARNINGS = 50;

@@ -29,8 +29,15 @@ export async function commit(
   const missing = record.members.map(({ server }) => server).filter((server) => !held.has(server));
   const end: RunEnd = { outcome: 'committed', at: catalog.now().toISOString(), missing };
   if (record.ended === undefined) await finish(catalog, caller, record, end, held);
+  await noteLast(catalog, caller, record).catch(() => undefined);
   catalog.runs.close(caller, record.run);
   return summaryOf(point);
+}
+
+/** For people who look at the policy; the vault knows better. */
+async function noteLast({ registry }: Catalog, { project }: Caller, { policy, run }: RunRecord): Promise<void> {
+  const path = ['lasts', project, policy];
+  await registry.write(path, { point: run }, await registry.lastVersion(path));
 }
 
 /** The point, where the run has been committed before. */

@@ -8,15 +8,13 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup, type Warning } from '../group/resolve-group.ts';
-import { isDue } from '../policies/due.ts';
 import type { PolicyDefinition } from '../policies/policy-schema.ts';
-import { type PolicyRecord, type RunMember, type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
+import { type RunMember, type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
 
 export interface RunWish {
   readonly policy: string;
   /** The caller's own id: the same one again is the same run. */
   readonly id?: string;
-  /** `schedule`: only if the policy's schedule wants a run now. */
   readonly reason?: string;
 }
 
@@ -34,7 +32,7 @@ const BROKEN_OFF_MS = 300_000;
 
 /**
  * Starts a run of a policy: finds its members and their disks as they are now, and says so in the vault's journal, which lets a policy
- * have one run at a time. Throws `not-found` (policy, vault), `bad-input` (no member, or too many), `no-escrow`, `run-under-way`, `not-due`.
+ * have one run at a time. Throws `not-found` (policy, vault), `bad-input` (no member, or too many), `no-escrow`, `run-under-way`.
  */
 export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish): Promise<StartedRun> {
   const before = await runOfRequest(catalog, caller, wish.id);
@@ -46,7 +44,6 @@ export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish):
     catalog.tenants.open(caller, vault),
   ]);
   try {
-    if (wish.reason === 'schedule') refuseUndue(policy, tenant.vault.journal.state(), catalog.now());
     const { run, adopted } = await enterRun(catalog, caller, tenant.vault, wish, members);
     const record = recordOf(run, wish, policy.definition, members, adopted);
     await writeDown(catalog, caller, record);
@@ -56,18 +53,6 @@ export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish):
     await tenant.close();
     throw error;
   }
-}
-
-function refuseUndue({ policy, definition, updatedAt }: PolicyRecord, state: VaultState, now: Date): void {
-  const { schedule } = definition;
-  const runs = [...state.points.values(), ...state.openRuns.values()].filter(({ group }) => group === policy);
-  const newest = runs
-    .map(({ run }) => startOf(run))
-    .sort()
-    .at(-1);
-  const last = newest === undefined ? undefined : new Date(newest);
-  if (schedule !== undefined && isDue(schedule, now, new Date(updatedAt), last)) return;
-  throw new EkkoError('not-due', `The schedule of policy ${policy} wants no run now.`);
 }
 
 async function runOfRequest(
@@ -170,11 +155,12 @@ async function giveUpBrokenOff(
   await abandonRun(vault, open.run, 'its start was broken off', now());
 }
 
+/** `run`: what a caller calls it, the id of its request where it has one. */
 function runUnderWay(policy: string, { run, at, process }: OpenRun): EkkoError {
-  const advice = `Commit or abandon it first: DELETE /v1/runs/${run}.`;
-  const error = new EkkoError('run-under-way', `Policy ${policy} has run ${run} under way since ${at}. ${advice}`);
   const request = /^request ([0-9a-f-]{36})$/.exec(process ?? '')?.[1];
-  return Object.assign(error, { run }, request === undefined ? {} : { request });
+  const advice = `Commit or abandon it first: DELETE /v1/runs/${run}.`;
+  const message = `Policy ${policy} has run ${run} under way since ${at}. ${advice}`;
+  return Object.assign(new EkkoError('run-under-way', message), { run: request ?? run });
 }
 
 function checkEscrow({ escrow }: VaultState): void {

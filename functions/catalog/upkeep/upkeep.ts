@@ -12,7 +12,7 @@ export interface UpkeepWish {
   readonly retention: boolean;
   readonly sweep: boolean;
   /** Percent of the vault. */
-  readonly verify?: number;
+  readonly verify: number;
   readonly dryRun: boolean;
 }
 
@@ -32,7 +32,7 @@ export async function startUpkeep(
   vault: string,
   wish: UpkeepWish,
 ): Promise<UpkeepRecord> {
-  if (!wish.retention && !wish.sweep && wish.verify === undefined) {
+  if (!wish.retention && !wish.sweep && wish.verify === 0) {
     throw new EkkoError('bad-input', 'Say what is to be done: "retention": true, "sweep": true, "verify": 5.');
   }
   const name = `${caller.project} ${vault}`;
@@ -91,7 +91,7 @@ async function doAll(catalog: Catalog, caller: Caller, vault: string, wish: Upke
     report['retention'] = await tenant.invoke('retention', { dryRun });
   }
   if (wish.sweep) report['sweep'] = await tenant.invoke('sweeper', { dryRun });
-  if (wish.verify !== undefined) report['verify'] = await tenant.invoke('verifier', { percent: wish.verify });
+  if (wish.verify > 0) report['verify'] = await tenant.invoke('verifier', { percent: wish.verify });
   return bounded(report);
 }
 

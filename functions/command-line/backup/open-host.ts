@@ -38,6 +38,7 @@ export function openEmbeddedHost(settings: EmbeddedHost): FunctionHost {
       EKKO_KEY_FILE: resolve(keyFile),
       ...(journalFile === undefined ? {} : { EKKO_JOURNAL_FILE: resolve(journalFile) }),
       EKKO_COMPRESSION_LEVEL: String(level),
+      EKKO_CHECK_PACKS: process.env['EKKO_CHECK_PACKS'] || 'false',
       POWERTOOLS_LOG_LEVEL: log === undefined ? 'ERROR' : 'INFO',
       POWERTOOLS_METRICS_DISABLED: 'true',
     },

@@ -9,6 +9,7 @@ interface CopyArguments extends EveryCommand {
   readonly asIs?: boolean;
   readonly group?: string;
   readonly last?: string;
+  readonly only?: string;
   readonly again?: boolean;
   readonly bandwidth?: string;
   readonly dryRun?: boolean;
@@ -31,6 +32,7 @@ export function addCopy(program: Command, run: Runner): void {
     .option('--target-journal-file <file>', 'where the SQL journal of the vault to copy to is, if it has one')
     .option('--group <name>', 'only restore points of this group')
     .option('--last <number>', 'only the newest so many of each group')
+    .option('--only <rules>', 'only what such retention rules would keep: daily=7,monthly=12')
     .option('--again', 'also what is older than the newest copy, and was deleted there or never copied')
     .option('--bandwidth <size>', 'read at most so much a second, such as 100M')
     .option('--dry-run', 'only say what would be copied');
@@ -52,13 +54,23 @@ export function addCopy(program: Command, run: Runner): void {
   );
 }
 
-function optionsOf({ last, bandwidth, group, asIs, again, dryRun, targetKeyFile, targetJournalFile }: CopyArguments) {
+function optionsOf({
+  last,
+  only,
+  bandwidth,
+  group,
+  asIs,
+  again,
+  dryRun,
+  targetKeyFile,
+  targetJournalFile,
+}: CopyArguments) {
   return {
     asIs: asIs === true,
     again: again === true,
     dryRun: dryRun === true,
     last: last === undefined ? undefined : readInteger(last, '--last', 1, MOST_POINTS),
     bandwidth: bandwidth === undefined ? undefined : readSize(bandwidth, '--bandwidth'),
-    ...{ group, targetKeyFile, targetJournalFile },
+    ...{ group, only, targetKeyFile, targetJournalFile },
   };
 }

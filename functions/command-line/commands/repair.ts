@@ -1,50 +1,71 @@
 import type { Command } from 'commander';
+import { EkkoError } from '#vault/errors.ts';
+import { readDiskArgument } from '../arguments/read-disk.ts';
+import { readWord } from '../arguments/read-value.ts';
 import { addCommand, withKeyOrCode } from '../command-options.ts';
 import { ExitCode } from '../exit-codes.ts';
+import type { DiskChoice } from '../repair/disk-source.ts';
+import type { RepairOptions } from '../repair/repair-sources.ts';
 import type { EveryCommand, Runner } from '../run-command.ts';
-import { formatCount } from '../text/sizes.ts';
 
 interface RepairArguments extends EveryCommand {
   readonly from?: string;
+  readonly fromKeyFile?: string;
+  readonly fromDisk: readonly string[];
+  readonly format?: string;
   readonly dryRun?: boolean;
 }
 
-/** `ekko repair VAULT [--from REPLICA]` */
+const EXAMPLE = `ekko repair /backups/web --from /mnt/replica
+ekko repair /backups/web --from s3://far-away/web --from-key-file ~/far-away.key --from-disk root=/dev/vg/web`;
+
+/** `ekko repair VAULT [--from VAULT] [--from-disk NAME=PATH]` */
 export function addRepair(program: Command, run: Runner): void {
-  const summary = 'put damaged and missing objects back from a replica, or what was hidden in a write-once vault';
-  const example = 'ekko repair /backups/web --from /mnt/replica';
-  const command = addCommand(program, 'repair', 'VAULT', summary, example)
+  const summary =
+    'put back what is damaged or missing, from a replica, a copy, a disk, or what a write-once vault hides';
+  const command = addCommand(program, 'repair', 'VAULT', summary, EXAMPLE)
     .argument('<vault>', 'path or URL of the vault')
-    .option('--from <vault>', 'path or URL of a replica (`ekko copy --as-is`); a write-once vault may do without')
+    .option(
+      '--from <vault>',
+      'a replica (`ekko copy --as-is`), or a vault that points were copied to; a write-once vault may do without',
+    )
+    .option('--from-key-file <file>', 'the key file of the vault with the copies (default: the same)')
+    .option(
+      '--from-disk <name=path>',
+      'a disk, as restore points call it, that can be read; may be repeated',
+      collect,
+      [],
+    )
+    .option('--format <format>', 'of the disks: raw or qcow2 (default: looked for)')
     .option('--dry-run', 'only say what could be put back');
-  withKeyOrCode(command).action((vault: string, { from, dryRun = false, ...given }: RepairArguments) =>
+  withKeyOrCode(command).action((vault: string, given: RepairArguments) =>
     run(given, async (context) => {
-      const [{ repair }, { describeFinding }] = await Promise.all([
+      const [{ repair }, { describeRepair }] = await Promise.all([
         import('../repair/repair.ts'),
-        import('../verify/describe-verify.ts'),
+        import('../repair/describe-repair.ts'),
       ]);
-      const report = await repair(vault, { from, dryRun }, context);
-      const { uncovered, objects, findings } = report;
-      context.screen.lines(
-        ...uncovered.map(({ key, outcome }) => `${UNCOVERED[outcome]}  ${key}`),
-        ...(objects.length + findings.length + uncovered.length === 0
-          ? ['Nothing is damaged or missing.']
-          : objects.map(({ key, outcome }) => `${WORDS[outcome]}  ${key}`)),
-        ...(findings.length === 0
-          ? []
-          : ['', `${formatCount(findings.length, 'object is', 'objects are')} damaged or missing:`]),
-        ...findings.flatMap(describeFinding),
-      );
+      const report = await repair(vault, optionsOf(given), context);
+      context.screen.lines(...describeRepair(report));
       context.screen.document(report);
-      return findings.length > 0 ? ExitCode.damaged : ExitCode.done;
+      return report.findings.length > 0 ? ExitCode.damaged : ExitCode.done;
     }),
   );
 }
 
-const UNCOVERED = {
-  uncovered: 'uncovered ',
-  covered: 'put on top',
-  covering: 'is covered',
-  lost: 'no version',
-} as const;
-const WORDS = { repaired: 'put back  ', repairable: 'could be  ', left: 'not there ' } as const;
+function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+function optionsOf({ from, fromKeyFile, fromDisk, format, dryRun = false }: RepairArguments): RepairOptions {
+  return {
+    ...{ from, fromKeyFile, dryRun },
+    disks: fromDisk.map(readChoice),
+    format: format === undefined ? undefined : readWord(format, '--format', ['raw', 'qcow2']),
+  };
+}
+
+function readChoice(text: string): DiskChoice {
+  const { name, place } = readDiskArgument(text);
+  if (name !== undefined) return { name, path: place };
+  throw new EkkoError('bad-input', `--from-disk ${place} does not say which disk it is: write NAME=${place}.`);
+}

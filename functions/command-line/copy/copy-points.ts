@@ -91,6 +91,8 @@ async function copyOne(
 async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, group }: CommittedPoint) {
   const { source: from, target, bandwidth, signal, progress } = request;
   const { host, memory, ...parts } = machinery;
+  // The point before this one was copied a moment ago, by another thread.
+  await target.journal.refresh();
   const earlier = earlierCopies(from, target);
   const source = await openVaultSource({ vault: from, point: run, earlier });
   let [readBytes, total] = [0, 0];

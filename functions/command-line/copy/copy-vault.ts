@@ -7,11 +7,14 @@ import { openCommandVault, openStoredVault } from '../open-command-vault.ts';
 import { openProgress } from '../progress/progress.ts';
 import type { CommandContext } from '../run-command.ts';
 import { type CopiedPoint, copyPoints } from './copy-points.ts';
+import { keptPoints } from './kept-points.ts';
 
 export interface CopyOptions {
   readonly asIs: boolean;
   readonly group: string | undefined;
   readonly last: number | undefined;
+  /** Retention rules: only what they would keep. */
+  readonly only: string | undefined;
   readonly again: boolean;
   readonly bandwidth: number | undefined;
   readonly dryRun: boolean;
@@ -36,6 +39,8 @@ export async function copyVault(
   const progress = await openProgress(screen, 'Copying', signal);
   try {
     if (options.asIs) {
+      if (options.only !== undefined)
+        throw new EkkoError('bad-input', 'A replica has all points: --only is for copies, without --as-is.');
       const [source, target] = [await openStore(from), await openStore(to)];
       await readDescription(source);
       const onProgress = ({ bytes }: { readonly bytes: number }) => progress.update(bytes, bytes);
@@ -55,7 +60,8 @@ export async function copyVault(
         'bad-input',
         `${to} is the same vault as ${from}, or a replica of it: that is kept up by --as-is.`,
       );
-    const request = { ...options, source, target, targetKeyFile, targetJournalFile, signal, progress };
+    const only = options.only === undefined ? undefined : keptPoints(source.journal.state(), options.only, new Date());
+    const request = { ...options, only, source, target, targetKeyFile, targetJournalFile, signal, progress };
     return { kind: 'points', points: await copyPoints(request, context) };
   } finally {
     progress.end();

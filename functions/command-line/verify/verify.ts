@@ -64,7 +64,7 @@ async function withKey(store: ObjectStore, context: CommandContext): Promise<Vau
 }
 
 function subjectOf(vault: Vault | undefined) {
-  if (vault === undefined) return { keyring: undefined, points: [] };
+  if (vault === undefined) return { keyring: undefined, journal: undefined, points: [] };
   return { keyring: vault.keyring, journal: vault.journal, points: [...vault.journal.state().points.values()] };
 }
 

@@ -5,7 +5,17 @@ import { contentName } from '../store/object-names.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_FRAME, SEGMENTS_PER_PART } from '../words.ts';
 import { ByteReader } from './bytes.ts';
 import { Codec, decode, encode } from './compression.ts';
-import { countedNonce, freshKey, HEADER_NONCE, open, seal, TAG_SIZE, unwrapKey, WRAPPED_KEY_SIZE } from './sealing.ts';
+import {
+  countedNonce,
+  freshKey,
+  HEADER_NONCE,
+  open,
+  opensTo,
+  seal,
+  TAG_SIZE,
+  unwrapKey,
+  WRAPPED_KEY_SIZE,
+} from './sealing.ts';
 
 /** A pack: write-once object of sealed segments with its index. Layout: `docs/format.md`, "Packs". */
 const MAGIC = 'EKKOPAK1';
@@ -66,7 +76,10 @@ export interface PackWriter {
   finish(): SealedPack;
 }
 
-/** Builds one pack in memory under a fresh key. `level` is zstd's, 1-3. */
+/**
+ * Builds one pack in memory under a fresh key. `level` is zstd's, 1-3. Each box is opened again when it is sealed; one that does not give
+ * back what went into it throws `function-failed`.
+ */
 export function newPack(keys: EpochKeys, level: number): PackWriter {
   const prefix = packPrefix(keys.epoch);
   const { key, wrapped } = freshKey(keys.sealKey, prefix);
@@ -81,6 +94,7 @@ export function newPack(keys: EpochKeys, level: number): PackWriter {
       checkFrame(plain.length, frameIds.length, ids.length);
       const coded = encode(plain, level);
       const [sealed, tag] = seal(key, countedNonce(entries.length), coded.bytes);
+      if (!opensTo(key, countedNonce(entries.length), [sealed, tag], coded.bytes)) throw badSeal('A frame');
       if (coded.codec === Codec.zstd) releaseWhole(coded.bytes);
       entries.push(frameEntry(sealed.length + TAG_SIZE, coded.codec, frameIds.length));
       body.push(sealed, tag);
@@ -91,6 +105,7 @@ export function newPack(keys: EpochKeys, level: number): PackWriter {
       prefix.writeUInt32LE(index.length + TAG_SIZE, 12);
       const header = Buffer.concat([prefix, wrapped]);
       const [box, tag] = seal(key, HEADER_NONCE, index, header);
+      if (!opensTo(key, HEADER_NONCE, [box, tag], index, header)) throw badSeal('The index');
       const pieces = [Buffer.concat([header, box, tag]), ...body];
       const name = contentName(pieces);
       const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -163,6 +178,13 @@ function parseIndex(index: Buffer, bodyStart: number, origin: string): Omit<Pack
   const ids = reader.take(firstSegment * ID_SIZE);
   reader.end();
   return { frames, ids, segments: firstSegment };
+}
+
+function badSeal(what: string): EkkoError {
+  return new EkkoError(
+    'function-failed',
+    `${what} of a new pack does not open to what was sealed. Nothing was stored; check this machine's memory.`,
+  );
 }
 
 function packPrefix(epoch: number): Buffer {

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
+import { release } from '../memory.ts';
 
 /** AES-256-GCM (NIST SP 800-38D) as every format of the vault uses it: 12-byte nonce, 16-byte tag behind the ciphertext. */
 export const TAG_SIZE = 16;
@@ -44,6 +45,28 @@ export function open(key: Key, nonce: Uint8Array, box: Uint8Array, origin: strin
     });
   }
   return plain;
+}
+
+/** Whether a box that was just sealed, ciphertext and tag, opens to what went into it. */
+export function opensTo(
+  key: Key,
+  nonce: Uint8Array,
+  [sealed, tag]: readonly [Uint8Array, Uint8Array],
+  plain: Uint8Array,
+  aad?: Uint8Array,
+): boolean {
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce);
+  if (aad) decipher.setAAD(aad);
+  decipher.setAuthTag(tag);
+  const opened = decipher.update(sealed);
+  try {
+    decipher.final();
+    return opened.equals(plain);
+  } catch {
+    return false;
+  } finally {
+    release(opened);
+  }
 }
 
 /** A fresh random key for one object, and the same wrapped under the epoch's seal key. */

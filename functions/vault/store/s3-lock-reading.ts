@@ -9,6 +9,8 @@ import { listVersions, versionsOf } from './s3-versions.ts';
 /** First versions that are remembered: what lies behind a key never changes. */
 const MOST_REMEMBERED = 50_000;
 const LISTED_AHEAD = 1000;
+/** Bytes of a `vault.json` that are looked at. */
+const LARGEST_DESCRIPTION = 65_536;
 
 /** Reads objects past whatever was laid over them. */
 export interface S3LockReading {
@@ -62,7 +64,7 @@ export function openLockReading(connection: S3Connection): S3LockReading {
 
 /**
  * Reading before anybody has said that there are locks: as the store gives it. But of `vault.json`, which says so, the first version
- * counts wherever the bucket keeps versions: else whoever lays another one over it decides what is locked.
+ * counts where it says that the vault is locked: else whoever lays another one over it, or hides it, decides that.
  */
 export async function readUnlocked(
   connection: S3Connection,
@@ -78,11 +80,13 @@ export async function readUnlocked(
   // Without the right to list versions the store says what it says.
   const found = await versionsOf(connection, key).catch(() => undefined);
   const oldest = found?.versions.at(-1)?.id;
-  if (oldest === undefined || oldest === newest?.version) {
-    if (newest !== undefined) return newest.bytes;
-    throw missing(connection, key);
+  if (oldest !== undefined && oldest !== newest?.version) {
+    const { bytes } = await readS3(connection, key, undefined, oldest);
+    if (/"lock"\s*:/.test(bytes.toString('latin1', 0, LARGEST_DESCRIPTION)))
+      return bytes.subarray(range?.start, range?.end);
   }
-  return (await readS3(connection, key, range, oldest)).bytes;
+  if (newest !== undefined) return newest.bytes;
+  throw missing(connection, key);
 }
 
 /** Finds the first version of keys, a page of a listing ahead: journals are read in order. */

@@ -11,7 +11,7 @@ import { listS3 } from './s3-listing.ts';
 import { probeLock } from './s3-lock-probe.ts';
 import { openLockReading, readUnlocked, type S3LockReading } from './s3-lock-reading.ts';
 import { readS3 } from './s3-reading.ts';
-import { extendLock, readLockOf } from './s3-retention.ts';
+import { extendLock, keptUntil } from './s3-retention.ts';
 import { openVersionRemoval, type S3VersionRemoval } from './s3-version-removal.ts';
 import { listVersions, versionsOf } from './s3-versions.ts';
 import { isThere, writeS3 } from './s3-writing.ts';
@@ -97,7 +97,7 @@ async function keptOf(connection: S3Connection, keys: readonly string[]): Promis
     return locks.slice(0, 1);
   };
   const lockOf = async (key: string, id: string) => {
-    const lock = await readLockOf(connection, { key, id });
+    const lock = await keptUntil(connection, { key, id });
     return lock === undefined || (lock.until !== undefined && lock.until.getTime() <= Date.now()) ? undefined : [lock];
   };
   return (await Promise.all(keys.map((key) => limit(() => look(key))))).flat();

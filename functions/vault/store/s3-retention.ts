@@ -17,7 +17,10 @@ export interface S3Version {
   readonly id: string;
 }
 
-/** Locks a version until then. A store never shortens a lock: what is locked for longer stays so. Throws `store-failed`, `object-missing`. */
+/**
+ * Locks a version until then. A store never shortens a lock: what is locked for longer stays so. Nor does it take compliance back: what is
+ * locked so, by whomever, is extended so. Throws `store-failed`, `object-missing`.
+ */
 export async function extendLock(
   connection: S3Connection,
   { mode }: Pick<VaultLock, 'mode'>,
@@ -25,34 +28,48 @@ export async function extendLock(
   until: Date,
 ): Promise<void> {
   const { place, send } = connection;
-  const Retention = { Mode: S3_MODES[mode], RetainUntilDate: until };
+  const retention = (Mode: S3Mode) => ({ Retention: { Mode, RetainUntilDate: until } });
   const object = { Bucket: place.bucket, Key: place.prefix + version.key, VersionId: version.id };
   await send(`Cannot lock ${s3Name(place, version.key)}`, async (client) => {
     try {
-      await client.send(new PutObjectRetentionCommand({ ...object, Retention }));
+      await client.send(new PutObjectRetentionCommand({ ...object, ...retention(S3_MODES[mode]) }));
     } catch (error) {
       const { code, status } = failureOf(error);
       if (status === 404) throw new EkkoError('object-missing', `${s3Name(place, version.key)} is missing.`);
       if (code !== 'AccessDenied' && status !== 403 && status !== 400) throw error;
       const found = await readLockOf(connection, version);
-      if (found === undefined || (found.until !== undefined && found.until < until)) throw error;
+      if (found?.until !== undefined && found.until >= until) return;
+      if (found?.mode !== S3_MODES.compliance || mode === 'compliance') throw error;
+      await client.send(new PutObjectRetentionCommand({ ...object, ...retention(S3_MODES.compliance) }));
     }
   });
 }
 
-/** How a version is locked now; undefined: not at all, or it is not there. Throws `store-failed`. */
-export async function readLockOf(
-  { place, send }: S3Connection,
-  { key, id }: S3Version,
-): Promise<KeptObject | undefined> {
+type S3Mode = (typeof S3_MODES)[LockMode];
+
+export interface S3Lock {
+  readonly mode: string | undefined;
+  /** Undefined with a legal hold alone. */
+  readonly until: Date | undefined;
+  readonly held: boolean;
+}
+
+/** Until when a version is kept, by whatever keeps it longest; undefined: nothing does, or it is not there. Throws `store-failed`. */
+export async function keptUntil(connection: S3Connection, version: S3Version): Promise<KeptObject | undefined> {
+  const found = await readLockOf(connection, version);
+  if (found === undefined || !(found.held || found.until !== undefined)) return undefined;
+  return { key: version.key, until: found.held ? undefined : found.until };
+}
+
+/** How a version is locked now; undefined: it is not there. Throws `store-failed`. */
+async function readLockOf({ place, send }: S3Connection, { key, id }: S3Version): Promise<S3Lock | undefined> {
   return send(`Cannot read the lock of ${s3Name(place, key)}`, async (client) => {
     try {
       const object = { Bucket: place.bucket, Key: place.prefix + key, VersionId: id };
-      const { ObjectLockLegalHoldStatus: hold, ObjectLockRetainUntilDate: until } = await client.send(
+      const { ObjectLockLegalHoldStatus, ObjectLockRetainUntilDate, ObjectLockMode } = await client.send(
         new HeadObjectCommand(object),
       );
-      if (hold === 'ON') return { key, until: undefined };
-      return until === undefined ? undefined : { key, until };
+      return { mode: ObjectLockMode, until: ObjectLockRetainUntilDate, held: ObjectLockLegalHoldStatus === 'ON' };
     } catch (error) {
       if (failureOf(error).status === 404) return undefined;
       throw error;

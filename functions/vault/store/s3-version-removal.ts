@@ -4,7 +4,7 @@ import type { KeptObject } from './object-locking.ts';
 import { type S3Connection, s3Name } from './s3-connection.ts';
 import { failureOf, isPassing, OddAnswer, s3Failure } from './s3-errors.ts';
 import { bulkRequest, refusesBulk } from './s3-removal.ts';
-import { readLockOf, type S3Version } from './s3-retention.ts';
+import { keptUntil, type S3Version } from './s3-retention.ts';
 import { versionsOf } from './s3-versions.ts';
 
 /** What S3 takes in one request. */
@@ -75,7 +75,7 @@ export function openVersionRemoval(connection: S3Connection): S3VersionRemoval {
 
   /** What a store refuses to remove without a lock is forbidden. */
   async function lockOf(version: S3Version): Promise<KeptObject> {
-    const found = await readLockOf(connection, version);
+    const found = await keptUntil(connection, version);
     if (found !== undefined && (found.until === undefined || found.until.getTime() > Date.now() - CLOCKS_APART_MS))
       return found;
     const error = new Error('AccessDenied');

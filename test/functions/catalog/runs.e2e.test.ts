@@ -268,6 +268,154 @@ describe('a member that fails', () => {
   });
 });
 
+describe('a workflow', () => {
+  const EVERY_MINUTE = { schedule: { cron: '* * * * *' } };
+
+  test('calls its run by its own id, all the way', async () => {
+    const id = randomUUID();
+    const run = await start({ id });
+    await lab.call('POST', `/v1/runs/${id}/moment`);
+    await lab.until(id, 'staged');
+    expect((await lab.call('POST', `/v1/runs/${id}/commit`)).body.point).toBe(run);
+    expect((await lab.call('GET', `/v1/runs/${id}`)).body).toMatchObject({ run, state: 'committed' });
+    expect((await lab.call('GET', `/v1/runs/${id}`, { token: 'bob' })).status).toBe(404);
+    expect((await lab.call('GET', `/v1/runs/${randomUUID()}`)).status).toBe(404);
+  });
+
+  test('is told by which other one the policy’s run is under way', async () => {
+    const id = randomUUID();
+    await start({ id });
+    const { body } = await lab.call('POST', '/v1/runs', { body: { policy: 'shop', id: randomUUID() } });
+    expect([body.code, body.run]).toEqual(['run-under-way', id]);
+  });
+
+  test('that a schedule fires is told when the schedule is not due, and starts when it is', async () => {
+    const inSixHours = new Date(Date.now() + 6 * 3_600_000);
+    const schedule = { cron: `0 ${inSixHours.getUTCHours()} * * *` };
+    const wish = { body: { policy: 'shop', reason: 'schedule' } };
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { schedule });
+    const { status, body } = await lab.call('POST', '/v1/runs', wish);
+    expect([status, body]).toEqual([200, { state: 'not-due', policy: 'shop', nextRun: expect.any(String) }]);
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, EVERY_MINUTE);
+    const id = randomUUID();
+    expect((await lab.call('POST', '/v1/runs', { body: { ...wish.body, id } })).status).toBe(201);
+    // The answer was lost, and the schedule is over.
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { schedule });
+    expect((await lab.call('POST', '/v1/runs', { body: { ...wish.body, id } })).body.state).toBe('started');
+  });
+
+  test('that a schedule fires which the policy has no more is told so', async () => {
+    const { body } = await lab.call('POST', '/v1/runs', { body: { policy: 'shop', reason: 'schedule' } });
+    expect(body).toEqual({ state: 'not-due', policy: 'shop' });
+  });
+});
+
+describe('a policy’s restore points', () => {
+  test('are told of by their newest one', async () => {
+    const run = await backUp();
+    expect((await lab.call('GET', '/v1/policies/shop')).body.lastPoint).toBe(run);
+  });
+
+  test('stay when the policy is deleted', async () => {
+    await backUp();
+    expect((await lab.call('DELETE', '/v1/policies/shop')).body.points).toBe('They stay in vault main.');
+    expect((await lab.call('GET', '/v1/vaults/main/points')).body.points).toHaveLength(1);
+  });
+
+  test('expire with it where that is asked for, but for those that a hold keeps', async () => {
+    const [kept] = [await backUp(), await backUp()];
+    const { journal } = await lab.vaults.look('a', 'swift:backups');
+    const hold = {
+      type: 'hold-placed',
+      hold: 'court',
+      kind: 'legal',
+      points: [kept],
+      reason: 'test',
+      host: 'h',
+    } as const;
+    await journal.append(() => ({ ...hold, at: new Date().toISOString() }));
+    expect((await lab.call('DELETE', '/v1/policies/shop?points=expire')).body.points).toMatch(/^1 expired.*; 1 stay/);
+    const { points } = (await lab.call('GET', '/v1/vaults/main/points')).body;
+    expect(points.map(({ point }: { point: string }) => point)).toEqual([kept]);
+  });
+});
+
+describe('a part that lies', () => {
+  const lieAbout = async (run: string) => {
+    const store = lab.vaults.places.store('a-swift-backups');
+    // Disks are numbered as the members are: by server.
+    await store.create(`staging/${run}/0001/00000000`, [Buffer.alloc(500, 7)]);
+  };
+
+  test('keeps the whole group from being committed, and only its own member from a partial point', async () => {
+    const run = await start();
+    await lieAbout(run);
+    await stage(run);
+    const whole = await lab.call('POST', `/v1/runs/${run}/commit`);
+    expect([whole.status, whole.body.code]).toEqual([422, 'bad-format']);
+    const { status, body } = await lab.call('POST', `/v1/runs/${run}/commit`, { body: { partial: true } });
+    expect([status, body.missing]).toEqual([200, [`${DB}/root`, `${DB}/${VOLUME}`]]);
+    expect([...c2.outcomes.values()]).toEqual(['abandoned']);
+  });
+});
+
+describe('a token that ends in the middle', () => {
+  test.each(['moment', 'commit'])('is told before the %s, and another one goes on', async (step) => {
+    const run = await start();
+    if (step === 'commit') await stage(run);
+    lab.cloud.tokens.set('short', { project: 'a', roles: ['member'], expiresAt: Date.now() - 1 });
+    const refused = await lab.call('POST', `/v1/runs/${run}/${step}`, { token: 'short' });
+    expect([refused.status, refused.body.code]).toEqual([401, 'token-refused']);
+    expect(refused.body.detail).toContain('Get a new one');
+    lab.cloud.tokens.set('fresh', { project: 'a', roles: ['member'], expiresAt: Date.now() + 3_600_000 });
+    expect((await lab.call('POST', `/v1/runs/${run}/${step}`, { token: 'fresh' })).status).toBe(200);
+  });
+});
+
+describe('a start that was broken off before anybody was told', () => {
+  const brokenOff = async (minutes: number, process: string, run = '20200101-000000-abcdef') => {
+    const at = new Date(Date.now() - minutes * 60_000).toISOString();
+    const { journal } = await lab.vaults.look('a', 'swift:backups');
+    const disks = [`${WEB}/root`, `${DB}/root`, `${DB}/${VOLUME}`];
+    await journal.append(() => ({ type: 'run-started', run, group: 'shop', disks, host: 'catalog', process, at }));
+    return run;
+  };
+
+  test('is taken over by the same request', async () => {
+    const id = randomUUID();
+    const run = await brokenOff(0, `request ${id}`);
+    expect(await start({ id })).toBe(run);
+    await stage(run);
+    expect((await lab.call('POST', `/v1/runs/${run}/commit`)).body.disks).toBe(3);
+  });
+
+  test('is in the way of others for a few minutes, and then is given up', async () => {
+    const run = await brokenOff(1, 'request none');
+    expect((await lab.call('POST', '/v1/runs', { body: { policy: 'shop' } })).body.detail).toContain(run);
+    await (await lab.vaults.look('a', 'swift:backups')).journal.append(() => ({
+      type: 'run-abandoned',
+      run,
+      reason: 'test',
+      at: new Date().toISOString(),
+    }));
+    const old = await brokenOff(10, 'request none', '20200102-000000-abcdef');
+    expect(await start()).not.toBe(old);
+  });
+});
+
+describe('a server that goes away', () => {
+  test('before the run is in it by name, in the middle fails by name, and the others are kept', async () => {
+    const run = await start();
+    lab.cloud.servers.delete(DB);
+    await lab.call('POST', `/v1/runs/${run}/moment`);
+    const { body } = await lab.until(run, 'failed');
+    expect(problemsOf(body)[DB]).toMatch(/exporter of host c2 answered 404/);
+    expect((await lab.call('POST', `/v1/runs/${run}/commit`, { body: { partial: true } })).body.disks).toBe(1);
+    const next = await lab.call('POST', '/v1/runs', { body: { policy: 'shop' } });
+    expect(problemsOf(next.body)[DB]).toContain('no such server');
+  });
+});
+
 describe('another process', () => {
   test.each(['started', 'staged'])('goes on with a run that was %s', async (state) => {
     const run = await start();

@@ -1,3 +1,4 @@
+import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import { exportDisk, plannedBytes } from '../../../host-exporter/staging/export-disk.ts';
 import { type ModelGuest, newModelGuest } from '../../model/model-guest.ts';
@@ -48,7 +49,7 @@ interface MemberTicket {
     readonly known: Readonly<Record<string, number>>;
     readonly lineage?: string;
   }[];
-  readonly upload: { readonly url: string };
+  readonly upload: { readonly url: string; readonly query: string };
   readonly quiesce: 'require' | 'prefer' | 'never';
 }
 
@@ -131,7 +132,7 @@ export async function openStubExporter(
       await stub.gate;
       if (faults.has('exporting') || faults.has(`${server} exporting`))
         throw new Error('the guest’s disk cannot be read');
-      const staging = places.store(ticket.upload.url.replace(/^place:(.*)\/$/, '$1'));
+      const staging = stagingAt(ticket.upload, places);
       for (const { moment, index, name } of moments) {
         const disk = ticket.disks.find((each) => each.index === index);
         const sealed = {
@@ -234,6 +235,21 @@ export async function openStubExporter(
     },
     stop: () => fake.close(),
   });
+}
+
+/** The place that a ticket gives the right to: of a test's own, or a temporary URL of a real Swift. */
+function stagingAt({ url, query }: MemberTicket['upload'], places: Pick<Places, 'store'>): Pick<ObjectStore, 'create'> {
+  const place = /^place:(.*)\/$/.exec(url)?.[1];
+  if (place !== undefined) return places.store(place);
+  return {
+    async create(key, body) {
+      const headers = { 'if-none-match': '*' };
+      const { status } = await fetch(url + key + query, { method: 'PUT', headers, body: Buffer.concat(body) });
+      if (status === 201) return 'created';
+      if (status === 412) return 'exists';
+      throw new Error(`Swift answers ${status} to a part`);
+    },
+  };
 }
 
 function problemOf(status: number, detail: string): FakeAnswer {

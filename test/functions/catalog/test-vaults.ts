@@ -129,6 +129,7 @@ async function call(
     return verifyVault({
       store: vault.store,
       keyring: vault.keyring,
+      journal: vault.journal,
       points: [...state.points.values()],
       shards: chooseShards(state, percent, true),
       threads: undefined,

@@ -53,6 +53,34 @@ test('a replica is opened by the same key, repairs the vault, and stands in for 
   expect((await desk.run(['backup', 'replica', 'disk.img'])).code).toBe(0);
 });
 
+test('points that are copied in one go are read once, and then what changed', async () => {
+  await desk.run(['init', 'far', '--no-escrow', '--key-file', 'far.key']);
+  const image = await readFile(desk.path('disk.img'));
+  await writeFile(desk.path('disk.img'), image.fill(7, 200 * 65_536, 202 * 65_536));
+  await desk.run(['backup', 'vault', 'disk.img']);
+  const { output } = await desk.run(['copy', 'vault', 'far', '--target-key-file', 'far.key', '--json']);
+  expect(JSON.parse(output).points).toMatchObject([{ readBytes: 800 * 65_536 }, { readBytes: 2 * 65_536 }]);
+  await expectRestored('far', 'disk.img', 'far.key');
+});
+
+test('only what retention rules would keep is copied', async () => {
+  await desk.run(['init', 'far', '--no-escrow', '--key-file', 'far.key']);
+  for (let i = 0; i < 2; i++) await desk.run(['backup', 'vault', 'disk.img']);
+  const { points } = JSON.parse((await desk.run(['points', 'vault', '--json'])).output);
+  const copy = ['copy', 'vault', 'far', '--target-key-file', 'far.key', '--json', '--only'];
+  const runs = async (rules: string) => {
+    const { output } = await desk.run([...copy, rules, '--dry-run']);
+    return JSON.parse(output).points.map(({ run }: { run: string }) => run);
+  };
+  expect(points).toHaveLength(3);
+  expect((await runs('last=2')).length).toBe(2);
+  expect(await runs('yearly=1,zone=UTC')).toEqual([(await runs('last=1'))[0]]);
+  expect((await desk.run([...copy, 'last=1'])).code).toBe(0);
+  expect(JSON.parse((await desk.run(['points', 'far', '--json', '--key-file', 'far.key'])).output).points).toHaveLength(
+    1,
+  );
+});
+
 test('what cannot be meant is refused', async () => {
   await desk.run(['init', 'other', '--no-escrow', '--key-file', 'other.key']);
   await desk.run(['copy', 'vault', 'replica', '--as-is']);
@@ -63,8 +91,10 @@ test('what cannot be meant is refused', async () => {
     [['copy', 'vault', 'other', '--as-is'], 'holds another vault'],
     [['copy', 'vault', 'other'], 'other'],
     [['copy', 'nowhere', 'empty', '--as-is'], 'nowhere'],
-    [['repair', 'vault', '--from', 'other'], 'not a replica'],
+    [['repair', 'vault', '--from', 'other', '--from-key-file', 'other.key'], 'no copies'],
     [['copy', 'vault', 'other', '--last', '0'], '--last'],
+    [['copy', 'vault', 'empty', '--as-is', '--only', 'daily=1'], '--only'],
+    [['copy', 'vault', 'other', '--target-key-file', 'other.key', '--only', 'sometimes=1'], 'sometimes'],
   ] as const;
   for (const [args, words] of cases) {
     const { code, errors } = await desk.run([...args]);

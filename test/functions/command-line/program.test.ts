@@ -21,6 +21,7 @@ const COMMANDS = [
   'hold',
   'release',
   'doctor',
+  'extend-locks',
 ];
 
 describe('arguments that cannot be meant', () => {
@@ -38,6 +39,8 @@ describe('arguments that cannot be meant', () => {
     [['retention', 'v', '--simulate', '--apply'], /^ekko: --simulate changes nothing/],
     [['hold', 'v', 'latest'], "ekko: Required option '--reason <text>' not specified\n"],
     [['delete', 'v'], "ekko: Missing required argument 'point'\n"],
+    [['init', 'v', '--lock', '2h'], 'ekko: --lock is a time of 1d to 3650d; found "2h".\n'],
+    [['init', 'v', '--lock', '30d', '--lock-mode', 'strict'], /^ekko: --lock-mode is governance or compliance/],
     [['restore', 'v', 'latest', 't', '--format', 'vmdk'], 'ekko: --format is raw or qcow2; found "vmdk".\n'],
   ])('%j end with 2 and one line', async (args, line) => {
     const captured = captureStreams();

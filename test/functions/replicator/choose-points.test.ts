@@ -44,3 +44,10 @@ test('a group, or the newest of each', () => {
   expect(runs(choosePoints(VAULT, source, state(), { ...ALL, last: 1 }))).toEqual(['4', '5']);
   expect(runs(choosePoints(VAULT, source, state(), { ...ALL, group: 'web', last: 2 }))).toEqual(['3', '4']);
 });
+
+test('only what somebody else chose, and of that what is not there yet', () => {
+  const only = new Set(['1', '4', '5']);
+  expect(runs(choosePoints(VAULT, source, state(), { ...ALL, only }))).toEqual(['1', '4', '5']);
+  expect(runs(choosePoints(VAULT, source, state(point(10, 'web', 4)), { ...ALL, only }))).toEqual(['5']);
+  expect(runs(choosePoints(VAULT, source, state(), { ...ALL, only, last: 2 }))).toEqual(['4', '5']);
+});

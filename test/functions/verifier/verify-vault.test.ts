@@ -25,7 +25,7 @@ function pointsOf({ point, manifest, size }: StoredDisk): VerifiedPoint[] {
 
 function verify(disk: StoredDisk, changes: Partial<VerifyRequest> = {}) {
   const { store, keyring } = disk.vault;
-  return verifyVault({ store, keyring, points: pointsOf(disk), threads: undefined, ...changes });
+  return verifyVault({ store, keyring, journal: undefined, points: pointsOf(disk), threads: undefined, ...changes });
 }
 
 /** An object of that kind that the disk needs, and the disk's segments that hang on it. */

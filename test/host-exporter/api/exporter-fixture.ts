@@ -39,7 +39,7 @@ export async function writeSettings(
     ...{ address: '127.0.0.1', port, url: `http://127.0.0.1:${port}`, host: 'compute-1', catalog: cloud.url },
     keystone: { auth_url: `${cloud.url}/v3`, ...SERVICE },
     ...{ libvirt: guest.uri, scratch_directory: scratch, state_directory: state, scratch_low_water: 1024 * 1024 },
-    ...{ audit_share: 0, ...more },
+    ...{ freeze_seconds: 60, watchdog_seconds: 60, audit_share: 0, ...more },
   };
   const file = guest.directory.file('exporter.yaml');
   await writeFile(file, JSON.stringify(settings), { mode: 0o600 });

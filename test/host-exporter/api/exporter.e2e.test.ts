@@ -57,7 +57,7 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     await cloud.commit(first);
     expect((await exporter.end(first, 'committed')).json).toMatchObject({ state: 'ended' });
     expect((await exporter.end(first, 'committed')).status).toBe(200);
-    expect(await guest.bitmaps()).toEqual(['disk0.qcow2 ekko-' + first, 'disk1.qcow2 ekko-' + first]);
+    expect(await guest.bitmaps()).toEqual([`disk0.qcow2 ekko-${first}`, `disk1.qcow2 ekko-${first}`]);
 
     const second = await cloud.newRun(disks);
     const next = await exporter.stage(second);
@@ -132,7 +132,7 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     const member = `/v1/runs/${run}/servers/${guest.uuid}`;
     const codes = await Promise.all([
       exporter.call('PUT', member, { catalog: 'http://127.0.0.1:1' }),
-      exporter.call('PUT', '/v1/runs/unknown/servers/' + guest.uuid, { catalog: cloud.url }),
+      exporter.call('PUT', `/v1/runs/unknown/servers/${guest.uuid}`, { catalog: cloud.url }),
       exporter.call('PUT', `/v1/runs/..%2f..%2fx/servers/${guest.uuid}`, { catalog: cloud.url }),
       exporter.call('DELETE', `${member}?outcome=maybe`),
       exporter.call('PATCH', member, {}),
@@ -183,6 +183,16 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     await exporter.end(other, 'abandoned');
   });
 
+  test('a thaw before the checkpoint lets the guest go at once', async () => {
+    const run = await cloud.newRun(disks);
+    await exporter.step(run, '');
+    await exporter.step(run, 'freeze');
+    await expect(exporter.step(run, 'thaw')).rejects.toThrow('thawed before its checkpoint');
+    expect(await guest.virsh.run(['checkpoint-list', guest.uuid, '--name'])).not.toContain('ekko');
+    expect(await exporter.stage(run)).toMatchObject({ state: 'staged' });
+    await exporter.end(run, 'abandoned');
+  });
+
   test('one run holds a server; the next waits until it has ended', async () => {
     const [first, second] = [await cloud.newRun(disks), await cloud.newRun(disks)];
     await exporter.step(first, '');
@@ -190,12 +200,15 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     await exporter.end(first, 'abandoned');
     await exporter.stage(second);
     await exporter.end(second, 'abandoned');
+    // An attempt that was broken off, and is begun again.
+    expect(await exporter.step(second, '')).toMatchObject({ state: 'prepared' });
+    await exporter.end(second, 'abandoned');
   });
 
   test('a server that must be quiesced and cannot be is told so, and nothing is left of the run', async () => {
     cloud.quiesce.mode = 'require';
     const run = await cloud.newRun(disks);
-    await expect(exporter.step(run, '')).rejects.toThrow('502 qemu-failed');
+    await expect(exporter.step(run, '')).rejects.toThrow('409 qemu-failed');
     const { json } = await exporter.call('GET', `/v1/runs/${run}/servers/${guest.uuid}`);
     expect(json).toMatchObject({ state: 'failed', problem: { message: expect.stringContaining('must be quiesced') } });
     cloud.quiesce.mode = 'prefer';

@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import { createKeyFile } from '#vault/keys/key-file.ts';
 import { keyFileProvider } from '#vault/keys/key-provider.ts';
-import { abandonRun, newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
+import { abandonRun, startRun } from '#vault/runs.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
 import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import { bundlePath } from '../../../functions/host/bundles.ts';
@@ -87,23 +88,11 @@ export async function startStubCloud(folder: string): Promise<StubCloud> {
   };
 
   function ticket(run: string, disks: readonly string[]): object {
-    const state = vault.journal.state();
-    const { epoch, stagingPublicKey } = ticketFor(vault, run, 0);
-    return {
-      ...{ run, vault: vault.id, epoch, quiesce: cloud.quiesce.mode },
-      stagingPublicKey: stagingPublicKey.toString('base64'),
-      upload: { url: `${cloud.url}/swift/`, query: SIGNATURE },
-      disks: disks.map((name, index) => {
-        const known = [...state.points.keys()].flatMap((point) => {
-          const size = sizeAt(state, point, name);
-          return size === undefined ? [] : [[point, size]];
-        });
-        const newest = newestPoint(state, name);
-        const lineage = newest?.disks.find((disk) => disk.name === name)?.manifest;
-        const token = ticketFor(vault, run, index).token.toString('base64');
-        return { index, name, token, newest: newest?.run, known: Object.fromEntries(known), lineage };
-      }),
-    };
+    const upload = { url: `${cloud.url}/swift/`, query: SIGNATURE };
+    const rest = { upload, quiesce: cloud.quiesce.mode, bandwidth: undefined };
+    const made = serverTicket(vault, run, disks, [...disks.keys()], rest);
+    // Catalogs may say more than is known here.
+    return { ...JSON.parse(encodeTicket(made)), more: true };
   }
 
   const server = createServer(async (incoming, outgoing) => {
@@ -111,7 +100,7 @@ export async function startStubCloud(folder: string): Promise<StubCloud> {
     const found = Object.entries(answers).find(([route]) => `${incoming.method} ${path}`.startsWith(route));
     const pieces: Buffer[] = [];
     for await (const piece of incoming) pieces.push(piece as Buffer);
-    const answer = await (found?.[1](incoming, Buffer.concat(pieces), path) ?? { status: 404, json: {} });
+    const answer: Answer = await (found?.[1](incoming, Buffer.concat(pieces), path) ?? { status: 404, json: {} });
     outgoing.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
     outgoing.end(JSON.stringify(answer.json));
   });

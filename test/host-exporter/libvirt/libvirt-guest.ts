@@ -81,6 +81,8 @@ export async function startLibvirtGuest(options: GuestOptions): Promise<LibvirtG
   const settings = (more: Partial<LibvirtSourceOptions> = {}): LibvirtSourceOptions => ({
     ...{ connection: { uri, program: 'virsh' }, domain: uuid },
     ...{ scratchDirectory: directory.scratch, stateDirectory: directory.state, scratchLowWater: MIB },
+    // A busy machine is no reason to give up.
+    ...{ freezeMs: 60_000, watchdogMs: 180_000, thaw: { answerMs: 30_000, pauseMs: 200, patienceMs: 120_000 } },
     ...more,
   });
 

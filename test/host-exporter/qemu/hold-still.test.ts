@@ -81,6 +81,14 @@ test('a guest that thaws by itself during the work was not still', async () => {
   expect(held).toMatchObject({ frozen: false, note: expect.stringContaining('not frozen any more') });
 });
 
+test('a guest that somebody else has frozen stays so, and is not taken for still', async () => {
+  agent.frozen = true;
+  expect(await holdStill(options, false, async () => 1)).toMatchObject({ result: 1, frozen: false, frozenMs: 0 });
+  await expect(holdStill(options, true, async () => 1)).rejects.toThrow('somebody else');
+  expect(agent.frozen).toBe(true);
+  expect(agent.commands).not.toContain('guest-fsfreeze-thaw');
+});
+
 test('work that fails is reported, and the guest thawed', async () => {
   const failing = holdStill(options, true, () => Promise.reject(new Error('no transaction')));
   await expect(failing).rejects.toThrow('no transaction');

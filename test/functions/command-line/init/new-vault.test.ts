@@ -29,6 +29,11 @@ const plan = (options: Partial<Parameters<typeof planVault>[1]> = {}) =>
 const refusal = (work: Promise<unknown>) => work.then(() => undefined, codeOf);
 const escrowOf = async () => (await openVault(store, keyFileProvider(keyFile))).journal.state().escrow;
 
+test('no lock is promised where the store has none', async () => {
+  expect(await refusal(plan({ lock: { mode: 'compliance', days: 30 } }))).toBe('bad-input');
+  expect(await Array.fromAsync(store.list(''))).toEqual([]);
+});
+
 describe('escrow', () => {
   test('is missing until its code has been typed back, and no other will do', async () => {
     const made = await plan();

@@ -1,20 +1,11 @@
-import { idText } from '#vault/dedupe/pack-indexes.ts';
-import { segmentId } from '#vault/dedupe/segment-id.ts';
-import { EkkoError } from '#vault/errors.ts';
-import {
-  ID_SIZE,
-  newPack,
-  openFrame,
-  openPackIndex,
-  type PackReference,
-  type PackWriter,
-  type SealedPack,
-} from '#vault/format/pack.ts';
-import { type EpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
-import { release } from '#vault/memory.ts';
-import { contentKey, contentName, Folder } from '#vault/store/object-names.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
-import { SEGMENT_SIZE, SEGMENTS_PER_FRAME, SEGMENTS_PER_PART } from '#vault/words.ts';
+import { checkSealedPack } from '../check-sealed-pack.ts';
+import { idText } from '../dedupe/pack-indexes.ts';
+import { newPack, type PackReference, type PackWriter } from '../format/pack.ts';
+import type { EpochKeys } from '../keys/epoch-keys.ts';
+import { release } from '../memory.ts';
+import { contentKey, Folder } from '../store/object-names.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { SEGMENT_SIZE, SEGMENTS_PER_FRAME, SEGMENTS_PER_PART } from '../words.ts';
 
 /** Where a segment will lie: in which of the packs that are being made. */
 export interface FreshPlace {
@@ -61,7 +52,7 @@ export function openFreshPacks(store: ObjectStore, keys: EpochKeys, level: numbe
     const { writer, ids } = draft;
     if (ids.length === 0) return;
     const pack = writer.finish();
-    checkPack(keys, pack);
+    checkSealedPack(keys, pack);
     await store.create(contentKey(Folder.packs, pack.name), pack.pieces);
     for (const piece of pack.pieces) release(piece);
     packs.push({ name: pack.name, reference: pack.reference, size: pack.size, ids });
@@ -86,27 +77,3 @@ export function openFreshPacks(store: ObjectStore, keys: EpochKeys, level: numbe
     },
   };
 }
-
-/**
- * Opens a pack that was just sealed as a reader would, down to the id of each segment: what it was copied from may be removed because
- * of it. Throws `damaged`.
- */
-function checkPack(keys: EpochKeys, { name, reference, pieces }: SealedPack): void {
-  const bytes = Buffer.concat(pieces);
-  const origin = `The new pack ${name}`;
-  if (contentName([bytes]) !== name) throw new EkkoError('damaged', `${origin} is not what its name says. ${CHECK}`);
-  const index = openPackIndex(keyringOf([keys]), bytes, origin, reference);
-  for (const entry of index.frames) {
-    const plain = openFrame(index, entry, bytes.subarray(entry.offset, entry.offset + entry.length), origin);
-    for (let i = 0; i < entry.segments; i++) {
-      const at = (entry.firstSegment + i) * ID_SIZE;
-      const id = segmentId(keys, plain.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE));
-      if (id.equals(index.ids.subarray(at, at + ID_SIZE))) continue;
-      throw new EkkoError('damaged', `Segment ${entry.firstSegment + i} of ${origin} is not what was sealed. ${CHECK}`);
-    }
-    release(plain);
-  }
-  release(bytes);
-}
-
-const CHECK = "Nothing was moved; check this machine's memory.";

@@ -1,11 +1,11 @@
-import { samplesOf, writeSamples } from '#vault/dedupe/similarity.ts';
-import { codeOf } from '#vault/errors.ts';
-import { ID_SIZE, packName } from '#vault/format/pack.ts';
-import type { VaultReader } from '#vault/records.ts';
-import type { TrustedPack } from '#vault/restore/trusted-pack.ts';
-import { sampleKey } from '#vault/store/object-names.ts';
+import pLimit from 'p-limit';
+import { samplesOf, writeSamples } from '../dedupe/similarity.ts';
+import { codeOf } from '../errors.ts';
+import { ID_SIZE, packName } from '../format/pack.ts';
+import type { VaultReader } from '../records.ts';
+import type { TrustedPack } from '../restore/trusted-pack.ts';
+import { sampleKey } from '../store/object-names.ts';
 import type { FreshPack } from './fresh-packs.ts';
-import { inLanes } from './in-lanes.ts';
 
 const AT_ONCE = 16;
 
@@ -15,8 +15,9 @@ export async function relinkPacks(
   old: readonly TrustedPack[],
   fresh: readonly FreshPack[],
 ): Promise<void> {
-  await inLanes(AT_ONCE, old, (pack) => unlinkOne(reader, pack));
-  await inLanes(AT_ONCE, fresh, ({ reference, ids }) => writeSamples(reader.store, reference, samplesOf(ids)));
+  const limit = pLimit(AT_ONCE);
+  await limit.map(old, (pack) => unlinkOne(reader, pack));
+  await limit.map(fresh, ({ reference, ids }) => writeSamples(reader.store, reference, samplesOf(ids)));
 }
 
 /** Each sample is read first: another pack may have the segment too, and it is its own sample then. */

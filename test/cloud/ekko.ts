@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { bundlePath } from '../../functions/host/bundles.ts';
+import { checkout } from '../setup/cache.ts';
+import { startAnswering } from './answering-daemon.ts';
+import { useCloudWithServers } from './compute.ts';
+import { addUser, expectStatus, type KeystoneUser, logIn } from './keystone.ts';
+import { useMariadb } from './mariadb.ts';
+import { writeConfiguration } from './openstack-service.ts';
+import { freePort, untilItAnswers, useService } from './service.ts';
+import { newDatabase } from './sql-server.ts';
+
+/** What an operator installs in a cloud: `ekko serve`, and an exporter on its one host. */
+export interface EkkoSettings {
+  /** `http://127.0.0.1:<port>`: of the catalog's API. */
+  readonly catalog: string;
+  /** Likewise, of the exporter's. */
+  readonly exporter: string;
+  /** What Nova calls the host. */
+  readonly host: string;
+  /** The journals of all vaults; a line with a URL. */
+  readonly journalFile: string;
+  /** Holds `serve.yaml` and `exporter.yaml`, daemons `serve` and `exporter`, and their logs. */
+  readonly folder: string;
+}
+
+/** Ekko in a cloud with servers, shared by the tests of a run. */
+export function useEkko(): Promise<EkkoSettings> {
+  return useService('ekko', startEkko);
+}
+
+type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
+
+async function startEkko(folder: string): Promise<EkkoSettings> {
+  const [cloud, database] = await Promise.all([useCloudWithServers(), useMariadb().then(newDatabase)]);
+  const journalFile = await writeConfiguration(join(folder, 'journal'), `${database}\n`);
+  const user = await addUser(cloud.keystone, {
+    user: `ekko-${randomBytes(3).toString('hex')}`,
+    project: 'ekko-service',
+    role: 'service',
+  });
+  const [port, exporterPort] = [await freePort(), await freePort()];
+  const catalog = `http://127.0.0.1:${port}`;
+  const exporter = `http://127.0.0.1:${exporterPort}`;
+  const host = await hostOf(cloud);
+  const serve = stringify(serveSettings(cloud, user, { folder, port, catalog, journalFile }));
+  const settings = await writeConfiguration(join(folder, 'serve.yaml'), serve);
+  await startAnswering(folder, 'serve', [process.execPath, bundlePath('ekko'), 'serve', '--settings', settings], () =>
+    expectStatus(`${catalog}/healthcheck`, 200),
+  );
+  await startExporter(folder, stringify(exporterSettings(cloud, user, { folder, port: exporterPort, catalog, host })));
+  await untilItAnswers(() => expectExporter(cloud, catalog, host));
+  return { catalog, exporter, host, journalFile, folder };
+}
+
+/** As the package has it: from its sources, by the Node of the checkout. */
+async function startExporter(folder: string, settings: string): Promise<void> {
+  const file = await writeConfiguration(join(folder, 'exporter.yaml'), settings);
+  for (const name of ['scratch', 'state']) await mkdir(join(folder, name), { mode: 0o700 });
+  const program = join(checkout, 'host-exporter', 'api', 'main.ts');
+  await startAnswering(folder, 'exporter', [process.execPath, program, '--settings', file], async () => undefined);
+}
+
+async function hostOf({ keystone, nova }: Cloud): Promise<string> {
+  const { token } = await logIn(keystone, keystone.admin);
+  const answer = await fetch(`${nova.url}/os-hypervisors`, { headers: { 'x-auth-token': token } });
+  const { hypervisors } = (await answer.json()) as { hypervisors: { hypervisor_hostname: string }[] };
+  const [only] = hypervisors;
+  if (only === undefined) throw new Error('The cloud has no host.');
+  return only.hypervisor_hostname;
+}
+
+async function expectExporter({ keystone }: Cloud, catalog: string, host: string): Promise<void> {
+  const { token } = await logIn(keystone, keystone.admin);
+  const answer = await fetch(`${catalog}/v1/exporters`, { headers: { 'x-auth-token': token } });
+  if (!(await answer.text()).includes(host)) throw new Error(`The exporter of ${host} has not registered.`);
+}
+
+interface Place {
+  readonly folder: string;
+  readonly port: number;
+  readonly catalog: string;
+}
+
+function serveSettings(
+  { keystone, nova, cinder, heat, swift, barbican }: Cloud,
+  { user, password, project }: KeystoneUser,
+  { folder, port, catalog, journalFile }: Place & { readonly journalFile: string },
+) {
+  return {
+    listen: { host: '127.0.0.1', port },
+    public_url: catalog,
+    registry: join(folder, 'registry'),
+    keystone: { url: keystone.authUrl, user, password, project },
+    endpoints: {
+      nova: nova.url,
+      cinder: `${cinder.url}/%(project_id)s`,
+      heat: `${heat.url}/%(project_id)s`,
+      swift: `${swift.origin}/v1/AUTH_%(project_id)s`,
+      barbican: barbican.origin,
+    },
+    journal_file: journalFile,
+  };
+}
+
+function exporterSettings(
+  { keystone, nova }: Cloud,
+  { user, password, project }: KeystoneUser,
+  { folder, port, catalog, host }: Place & { readonly host: string },
+) {
+  return {
+    ...{ address: '127.0.0.1', port, host, url: `http://127.0.0.1:${port}`, catalog },
+    keystone: { auth_url: keystone.authUrl, username: user, password, project_name: project },
+    libvirt: nova.hypervisor.uri,
+    scratch_directory: join(folder, 'scratch'),
+    scratch_low_water: 256 * 1024 ** 2,
+    state_directory: join(folder, 'state'),
+  };
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { checkPolicy } from '../../../../functions/catalog/policies/check-policy.ts';
+import { nextRun } from '../../../../functions/catalog/policies/schedule.ts';
+
+const NOW = new Date('2026-11-20T12:00:00Z');
+const SERVER = '11111111-1111-4111-8111-111111111111';
+const SOUND = { vault: 'main', members: { servers: [SERVER] } };
+const check = (more: object) => checkPolicy({ ...SOUND, ...more }, NOW);
+
+test('a policy gets its defaults, and what was sent stays as it was', () => {
+  const sent = { ...SOUND, schedule: { cron: '0 3 * * *' } };
+  expect(checkPolicy(sent, NOW)).toEqual({
+    ...sent,
+    quiesce: 'prefer',
+    schedule: { cron: '0 3 * * *', timeZone: 'UTC' },
+  });
+  expect(sent.schedule).toEqual({ cron: '0 3 * * *' });
+});
+
+test('a policy may say everything at once', () => {
+  const all = {
+    members: { stack: 'shop', servers: [SERVER], tags: ['backup'] },
+    disks: { exclude: ['vdc'] },
+    schedule: { cron: '*/15 2-4 * * 1-5', timeZone: 'Europe/Berlin' },
+    retention: { last: 3, daily: 7, within: '48h', timeZone: 'Europe/Berlin' },
+    ...{ quiesce: 'require', bandwidth: 50_000_000, copyTo: { vault: 'far' } },
+    hooks: [{ when: 'before', url: 'https://example.org', onError: 'fail', timeout: 30 }],
+    notify: [{ webhook: 'https://example.org' }],
+  };
+  expect(check(all)).toMatchObject(all);
+});
+
+describe('a policy is refused that', () => {
+  test.each<[string, object, RegExp]>([
+    ['has a field that nobody knows', { retension: {} }, /"retension", which is unknown/],
+    ['has an unknown field inside', { members: { server: [SERVER] } }, /members has "server"/],
+    ['names nobody', { members: {} }, /members/],
+    ['keeps nothing', { retention: { daily: 0 } }, /retention.daily must be >= 1/],
+    ['has no retention rule', { retention: { timeZone: 'UTC' } }, /retention/],
+    ['names something that is no server', { members: { servers: ['web-1'] } }, /members.servers.0/],
+    [
+      'names 10,000 servers',
+      { members: { servers: Array.from({ length: 10_000 }, () => SERVER) } },
+      /10000 servers.*more than 250.*Split/,
+    ],
+    ['quiesces somehow', { quiesce: 'yes' }, /quiesce.*require, prefer, never/],
+    ['has a number as text', { bandwidth: '50000000' }, /bandwidth must be integer/],
+    ['copies onto itself', { copyTo: { vault: 'main' } }, /copies to the vault main/],
+    ['has a vault with a path for a name', { vault: '../main' }, /vault/],
+    ['is due on a day that there is not', { schedule: { cron: '0 0 30 2 *' } }, /never due/],
+    ['has minute 61', { schedule: { cron: '61 * * * *' } }, /"61 \* \* \* \*" cannot be meant/],
+    ['has seconds', { schedule: { cron: '0 0 3 * * *' } }, /five fields/],
+    ['has words for a schedule', { schedule: { cron: 'every day at three o’clock' } }, /cannot be meant|five fields/],
+    ['is due on Mars', { schedule: { cron: '0 3 * * *', timeZone: 'Mars/Olympus' } }, /no time zone/],
+    ['counts days on Mars', { retention: { daily: 3, timeZone: 'Mars/Olympus' } }, /no time zone/],
+  ])('%s', (_, more, said) => {
+    expect(() => check(more)).toThrow(
+      expect.objectContaining({ code: 'bad-input', message: expect.stringMatching(said) }),
+    );
+  });
+
+  test.each([undefined, null, 'text', [], 1])('is no object but %j', (body) => {
+    expect(() => checkPolicy(body, NOW)).toThrow(expect.objectContaining({ code: 'bad-input' }));
+  });
+});
+
+describe('the next run', () => {
+  test('goes by the clock of its time zone, also over a change of it', () => {
+    const schedule = { cron: '30 2 * * *', timeZone: 'Europe/Berlin' };
+    expect(nextRun(schedule, NOW)?.toISOString()).toBe('2026-11-21T01:30:00.000Z');
+    expect(nextRun(schedule, new Date('2026-07-01T12:00:00Z'))?.toISOString()).toBe('2026-07-02T00:30:00.000Z');
+  });
+
+  test('is behind the time that is asked about', () => {
+    const at = new Date('2026-11-20T03:00:00Z');
+    expect(nextRun({ cron: '0 3 * * *', timeZone: 'UTC' }, at)?.toISOString()).toBe('2026-11-21T03:00:00.000Z');
+  });
+});
