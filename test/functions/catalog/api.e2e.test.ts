@@ -146,7 +146,7 @@ describe('a policy', () => {
     expect(Date.parse(body.nextRun)).toBeGreaterThan(Date.now());
     expect((await put('/v1/policies/nightly', SOUND)).status).toBe(200);
     expect((await lab.call('GET', '/v1/policies/nightly')).body.nextRun).toBeUndefined();
-    expect((await lab.call('DELETE', '/v1/policies/nightly')).body.message).toContain('restore points stay');
+    expect((await lab.call('DELETE', '/v1/policies/nightly')).body.message).toContain('They stay in vault main');
     expect((await lab.call('DELETE', '/v1/policies/nightly')).status).toBe(404);
   });
 
