@@ -331,6 +331,15 @@ describe('whoever asks too much', () => {
     expect((await lab.call('GET', '/v1/policies', { token: 'bob' })).status).toBe(200);
   });
 
+  test('does not wait for exporters that tell of parts', async () => {
+    await lab.close();
+    lab = await openLab({ requests_per_minute: 60, refusals_per_minute: 1000 });
+    const tell = () => lab.call('POST', '/v1/runs/20260101-000000-abcdef/notices', { body: { keys: ['staging/x'] } });
+    const told = await Promise.all(Array.from({ length: 15 }, tell));
+    expect(told.map(({ status }) => status)).toContain(429);
+    expect((await lab.call('GET', '/v1/policies')).status).toBe(200);
+  });
+
   test('with refused tokens keeps nobody at Keystone busy', async () => {
     await lab.close();
     lab = await openLab({ requests_per_minute: 1000, refusals_per_minute: 30 });
