@@ -146,7 +146,7 @@ describe('a policy', () => {
     expect(Date.parse(body.nextRun)).toBeGreaterThan(Date.now());
     expect((await put('/v1/policies/nightly', SOUND)).status).toBe(200);
     expect((await lab.call('GET', '/v1/policies/nightly')).body.nextRun).toBeUndefined();
-    expect((await lab.call('DELETE', '/v1/policies/nightly')).body.message).toContain('restore points stay');
+    expect((await lab.call('DELETE', '/v1/policies/nightly')).body.message).toContain('They stay in vault main');
     expect((await lab.call('DELETE', '/v1/policies/nightly')).status).toBe(404);
   });
 
@@ -329,6 +329,15 @@ describe('whoever asks too much', () => {
     expect(refused.length).toBeGreaterThan(2);
     expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     expect((await lab.call('GET', '/v1/policies', { token: 'bob' })).status).toBe(200);
+  });
+
+  test('does not wait for exporters that tell of parts', async () => {
+    await lab.close();
+    lab = await openLab({ requests_per_minute: 60, refusals_per_minute: 1000 });
+    const tell = () => lab.call('POST', '/v1/runs/20260101-000000-abcdef/notices', { body: { keys: ['staging/x'] } });
+    const told = await Promise.all(Array.from({ length: 15 }, tell));
+    expect(told.map(({ status }) => status)).toContain(429);
+    expect((await lab.call('GET', '/v1/policies')).status).toBe(200);
   });
 
   test('with refused tokens keeps nobody at Keystone busy', async () => {
