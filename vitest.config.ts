@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` is fast and needs no more than npm packages; `e2e` starts guests and other programs; `cloud` starts a whole OpenStack, of which no
+// `unit` is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` starts a whole OpenStack, of which no
 // part of Ekko that is here needs more than `e2e` starts: it is run by hand (CONTRIBUTING.md).
 export default defineConfig({
   test: {

@@ -13,7 +13,10 @@ const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(checkout, 'node_modules', '.cache', 'ekko');
 const needsOf = {
   start: ['qemu', 'guest'],
-  test: ['qemu', 'guest', 'libvirt', 'restic', 'borg', 'nbdcopy', 'mariadb', 'postgres', 'ceph', 'keystone', 'swift'],
+  test: [
+    ...['qemu', 'guest', 'libvirt', 'restic', 'borg', 'nbdcopy', 'mariadb', 'postgres', 'ceph'],
+    ...['keystone', 'swift', 'control-plane'],
+  ],
   cloud: ['qemu', 'guest', 'keystone', 'swift', 'control-plane', 'compute'],
 };
 // Its services read files that are root's, and its host has mounts of its own.

@@ -6,6 +6,8 @@ export type Document = Record<string, unknown>;
 
 export interface StubRun {
   readonly run: string;
+  /** The caller's id. */
+  readonly request: string;
   readonly policy: string;
   readonly reason: string;
   state: 'started' | 'exporting' | 'staged' | 'committed' | 'failed' | 'abandoned';
@@ -67,7 +69,7 @@ export async function startStubCatalog(): Promise<StubCatalog> {
 
 async function answer(stub: StubCatalog, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const text = Buffer.concat(await request.toArray()).toString();
-  const { pathname, searchParams } = new URL(request.url ?? '/', stub.url);
+  const { pathname } = new URL(request.url ?? '/', stub.url);
   const token = String(request.headers['x-auth-token'] ?? '');
   const body = (text === '' ? {} : JSON.parse(text)) as Document;
   const asked = { method: request.method ?? '', path: pathname, token, body };
@@ -77,7 +79,7 @@ async function answer(stub: StubCatalog, request: IncomingMessage, response: Ser
     response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
     return;
   }
-  const [status, document] = stub.faults.down ? problem(503, 'busy') : route(stub, asked, searchParams);
+  const [status, document] = stub.faults.down ? problem(503, 'busy') : route(stub, asked);
   const type = status < 400 ? 'application/json' : 'application/problem+json';
   response.writeHead(status, { 'content-type': type }).end(status === 204 ? undefined : JSON.stringify(document));
 }
@@ -89,20 +91,31 @@ const problem = (status: number, code: string, more: Document = {}): Answer => [
   { status, code, detail: `It is so: ${code}.`, ...more },
 ];
 
-function route(stub: StubCatalog, { method, path, token, body }: StubRequest, query: URLSearchParams): Answer {
+function route(stub: StubCatalog, { method, path, token, body }: StubRequest): Answer {
   if (path === '/healthcheck') return [200, { status: 'ok' }];
   if (token === '') return problem(401, 'token-refused');
   if (path === '/v1/exporters') return [200, { exporters: [] }];
+  if (path === '/v1/policies') return [200, { policies: [] }];
   const [, kind = '', name = '', what = ''] = /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? [];
-  if (kind === 'vaults' && what === 'upkeep') return stub.vaults.has(name) ? [200, { upkeep: body }] : missing;
-  if (kind === 'vaults') return keep(stub.vaults, method, name, body, { points: 'kept' });
-  if (kind === 'policies') return policyAnswer(stub, method, name, body, query);
+  if (kind === 'vaults' && what === 'upkeep') return stub.vaults.has(name) ? upkeep(method) : missing;
+  if (kind === 'vaults') return keep(stub.vaults, method, name, body, { message: 'Its data stays.' });
+  if (kind === 'policies') return policyAnswer(stub, method, name, body);
   if (kind === 'runs' && name === '') return startRun(stub, body);
-  const run = kind === 'runs' ? stub.runs.get(name) : undefined;
+  const run = kind === 'runs' ? findRun(stub, name) : undefined;
   return run === undefined ? missing : runAnswer(stub, run, method, what, body);
 }
 
+/** By its own id, or the caller's. */
+function findRun({ runs }: StubCatalog, name: string): StubRun | undefined {
+  return runs.get(name) ?? [...runs.values()].find(({ request }) => request === name);
+}
+
 const missing = problem(404, 'not-found');
+
+const upkeep = (method: string): Answer => [
+  method === 'POST' ? 202 : 200,
+  { upkeep: 'u', state: method === 'POST' ? 'running' : 'done' },
+];
 
 function keep(all: Map<string, Document>, method: string, name: string, body: Document, gone: Document): Answer {
   const found = all.get(name);
@@ -115,30 +128,31 @@ function keep(all: Map<string, Document>, method: string, name: string, body: Do
   return [200, method === 'DELETE' ? gone : { ...found, name }];
 }
 
-function policyAnswer(stub: StubCatalog, method: string, name: string, body: Document, query: URLSearchParams): Answer {
+function policyAnswer(stub: StubCatalog, method: string, name: string, body: Document): Answer {
   const { schedule } = body as { schedule?: { cron: string } };
   if (schedule?.cron.startsWith('99')) return problem(400, 'bad-input');
-  const [status, document] = keep(stub.policies, method, name, body, { points: query.get('points') ?? 'keep' });
-  if (status >= 400 || method === 'DELETE') return [status, document];
-  const { schedule: kept } = document as { schedule?: { cron: string } };
-  return [
-    status,
-    { ...document, policy: name, trigger: kept?.cron ?? null, nextRun: '2030-01-01T03:05:00.000Z', lastPoint: null },
-  ];
+  const [status, definition] = keep(stub.policies, method, name, body, {});
+  if (status >= 400) return [status, definition];
+  if (method === 'DELETE') return [200, { policy: name, message: 'Its restore points stay.' }];
+  const { schedule: kept } = stub.policies.get(name) as { schedule?: { cron: string } };
+  const times = kept === undefined ? {} : { nextRun: '2030-01-01T03:05:00.000Z', trigger: kept.cron };
+  return [status, { ...stub.policies.get(name), policy: name, ...times }];
 }
 
 function startRun(stub: StubCatalog, body: Document): Answer {
   const { policy = '', id = '', reason = '' } = body as { policy?: string; id?: string; reason?: string };
   if (!stub.policies.has(policy)) return missing;
-  const same = stub.runs.get(id);
+  const runs = [...stub.runs.values()];
+  const same = runs.find(({ request }) => request === id);
   if (same !== undefined) return [200, { ...same }];
-  if (reason === 'schedule' && stub.faults.notDue) return [200, { state: 'not-due', policy, nextRun: null }];
-  const open = [...stub.runs.values()].find((run) => run.policy === policy && isOpen(run));
-  if (open !== undefined) return problem(409, 'run-under-way', { run: open.run });
+  if (reason === 'schedule' && stub.faults.notDue) return [200, { state: 'not-due', policy }];
+  const open = runs.find((run) => run.policy === policy && isOpen(run));
+  if (open !== undefined) return problem(409, 'run-under-way', { run: open.request });
   const members = stub.servers.map((name, at) => ({ server: `server-${at}`, name, state: 'prepared' }));
-  const run: StubRun = { run: id, policy, reason, state: 'started', members };
-  stub.runs.set(id, run);
-  return [201, { ...run, warnings: [] }];
+  const run = `20261121-120000-${String(stub.runs.size).padStart(6, '0')}`;
+  const started: StubRun = { run, request: id, policy, reason, state: 'started', members };
+  stub.runs.set(run, started);
+  return [201, { ...started, warnings: [] }];
 }
 
 const isOpen = ({ state }: StubRun) => state !== 'committed' && state !== 'abandoned';

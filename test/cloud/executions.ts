@@ -1,0 +1,68 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { askService } from './call-service.ts';
+
+/** An execution of a workflow as Mistral's API shows it. */
+export interface Execution {
+  readonly id: string;
+  readonly workflow_name: string;
+  readonly state: string;
+  readonly state_info: string | null;
+  /** JSON. */
+  readonly output: string;
+  readonly created_at: string;
+}
+
+/** Executions at the Mistral of `url`, as the owner of the token. */
+export interface Executions {
+  start(workflow: string, input: object): Promise<string>;
+  /** Resolves when it has come to its end, with its output parsed. */
+  ended(id: string): Promise<Execution & { readonly result: Record<string, unknown> }>;
+  run(workflow: string, input: object): Promise<Execution & { readonly result: Record<string, unknown> }>;
+  cancel(id: string): Promise<void>;
+  list(workflow: string): Promise<Execution[]>;
+  /** Every field of every execution, task and action that the API shows, one a line. */
+  everything(): Promise<string>;
+}
+
+export function executionsOf(url: string, token: string): Executions {
+  const get = <T>(path: string) => askService<T>(token, 'GET', `${url}/${path}`);
+  const executions: Executions = {
+    start: async (workflow_name, input) => {
+      const body = { workflow_name, input: JSON.stringify(input) };
+      return (await askService<{ id: string }>(token, 'POST', `${url}/executions`, body)).id;
+    },
+    ended: async (id) => {
+      for (;;) {
+        const found = await get<Execution>(`executions/${id}`);
+        if (found.state !== 'RUNNING' && found.state !== 'IDLE') return { ...found, result: JSON.parse(found.output) };
+        await pause(200);
+      }
+    },
+    run: async (workflow, input) => executions.ended(await executions.start(workflow, input)),
+    cancel: async (id) => {
+      await askService(token, 'PUT', `${url}/executions/${id}`, { state: 'CANCELLED' });
+    },
+    list: async (workflow) =>
+      (await get<{ executions: Execution[] }>(`executions?workflow_name=${workflow}&sort_keys=created_at`)).executions,
+    everything: async () => {
+      const all = await get<{ executions: Execution[] }>('executions?sort_keys=created_at');
+      const texts = all.executions.map(({ id }) => everythingOf(id));
+      return (await Promise.all(texts)).join('\n');
+    },
+  };
+
+  async function everythingOf(id: string): Promise<string> {
+    const execution = await get<object>(`executions/${id}`);
+    const { tasks } = await get<{ tasks: { id: string }[] }>(`tasks?workflow_execution_id=${id}`);
+    const found: unknown[] = [execution];
+    for (const task of tasks) {
+      found.push(await get<object>(`tasks/${task.id}`));
+      const path = `action_executions?task_execution_id=${task.id}`;
+      const { action_executions } = await get<{ action_executions: { id: string }[] }>(path);
+      for (const action of action_executions) found.push(await get<object>(`action_executions/${action.id}`));
+    }
+    return JSON.stringify(found);
+  }
+
+  return executions;
+}
