@@ -27,8 +27,8 @@ export interface Stacks {
   create(name: string, template: object): Promise<string>;
   update(stack: string, template: object): Promise<void>;
   remove(stack: string): Promise<void>;
-  /** Resolves when nothing is in progress any more. */
-  settled(stack: string): Promise<Stack>;
+  /** Resolves when that has come to its end; a little after a request Heat still shows what was before. */
+  settled(stack: string, action: 'CREATE' | 'UPDATE' | 'DELETE'): Promise<Stack>;
   call<T>(method: string, path: string, body: object): Promise<Answer<T>>;
 }
 
@@ -46,10 +46,10 @@ export function stacksOf(url: string, token: string): Stacks {
     remove: async (stack) => {
       await askService(token, 'DELETE', stack);
     },
-    settled: async (stack) => {
+    settled: async (stack, action) => {
       for (;;) {
         const { stack: found } = await askService<{ stack: Stack }>(token, 'GET', stack);
-        if (!found.stack_status.endsWith('IN_PROGRESS')) return found;
+        if (new RegExp(`^${action}_(COMPLETE|FAILED)$`).test(found.stack_status)) return found;
         await pause(300);
       }
     },

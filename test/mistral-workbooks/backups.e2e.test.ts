@@ -106,7 +106,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
       ),
     });
     const stack = await stacks.create('shop', templateOf('5 3 * * *'));
-    const made = await stacks.settled(stack);
+    const made = await stacks.settled(stack, 'CREATE');
     expect([made.stack_status, made.stack_status_reason]).toEqual(['CREATE_COMPLETE', expect.anything()]);
     expect(outputOf(made, 'policy')).toBe('shop');
     expect(outputOf(made, 'url')).toBe(`${stub.url}/v1/policies/shop`);
@@ -127,7 +127,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     expect(await runIn('shop', 'committed')).toMatchObject({ reason: 'schedule' });
 
     await stacks.update(stack, templateOf('6 4 * * *'));
-    expect((await stacks.settled(stack)).stack_status).toBe('UPDATE_COMPLETE');
+    expect((await stacks.settled(stack, 'UPDATE')).stack_status).toBe('UPDATE_COMPLETE');
     const triggers = await triggersOf(cloud, token, RUN);
     expect(triggers.map(({ pattern }) => pattern)).toEqual(['6 4 * * *']);
     await fireTrigger(cloud, triggers[0] ?? expect.fail('no trigger'));
@@ -136,7 +136,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     // Not even a catalog that is down is in the way of whoever wants to be rid of a stack.
     stub.faults.down = true;
     await stacks.remove(stack);
-    expect((await stacks.settled(stack)).stack_status).toBe('DELETE_COMPLETE');
+    expect((await stacks.settled(stack, 'DELETE')).stack_status).toBe('DELETE_COMPLETE');
     stub.faults.down = false;
     expect(await triggersOf(cloud, token, RUN)).toEqual([]);
   });
@@ -173,11 +173,11 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
   }, async () => {
     const policy = { type: 'Ekko::Backup::Policy', properties: { vault: 'v', tags: ['web'], cron: '99 * * * *' } };
     const stack = await stacks.create('wrong', { heat_template_version: '2021-04-16', resources: { policy } });
-    const failed = await stacks.settled(stack);
+    const failed = await stacks.settled(stack, 'CREATE');
     expect(failed.stack_status).toBe('CREATE_FAILED');
     expect(failed.stack_status_reason).toContain('It is so: bad-input.');
     await stacks.remove(stack);
-    expect((await stacks.settled(stack)).stack_status).toBe('DELETE_COMPLETE');
+    expect((await stacks.settled(stack, 'DELETE')).stack_status).toBe('DELETE_COMPLETE');
   });
 
   test('a member that fails is tried again from the held moment, and the others are not', {
