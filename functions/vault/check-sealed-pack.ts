@@ -1,13 +1,6 @@
 import { segmentId } from './dedupe/segment-id.ts';
 import { codeOf, EkkoError } from './errors.ts';
-import {
-  type FrameEntry,
-  ID_SIZE,
-  openFrame,
-  openPackIndex,
-  type PackIndex,
-  type SealedPack,
-} from './format/pack.ts';
+import { type FrameEntry, ID_SIZE, openFrame, openPackIndex, type PackIndex, type SealedPack } from './format/pack.ts';
 import { type EpochKeys, keyringOf } from './keys/epoch-keys.ts';
 import { release } from './memory.ts';
 import { contentName } from './store/object-names.ts';

@@ -12,7 +12,7 @@ export function openLibvirtAgent(domain: string, uri: string): GuestAgent {
   const ask = (command: string, ms: number) => askAgent(virsh, domain, command, ms);
   return {
     freeze: async (ms) => frozenCount(await ask('guest-fsfreeze-freeze', ms), domain),
-    thaw: async (ms) => void (await ask('guest-fsfreeze-thaw', ms)),
+    thaw: async (ms) => frozenCount(await ask('guest-fsfreeze-thaw', ms), domain),
     status: async (ms) => frozenStatus(await ask('guest-fsfreeze-status', ms), domain),
     close: async () => undefined,
   };
@@ -28,7 +28,10 @@ async function askAgent(virsh: Virsh, domain: string, execute: string, limitMs: 
 
 function frozenCount(value: unknown, domain: string): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new EkkoError('qemu-failed', `The guest agent of ${domain} answered ${JSON.stringify(value)} to a freeze`);
+  throw new EkkoError(
+    'qemu-failed',
+    `The guest agent of ${domain} answered ${JSON.stringify(value)} to a freeze or thaw`,
+  );
 }
 
 function frozenStatus(value: unknown, domain: string): 'frozen' | 'thawed' {

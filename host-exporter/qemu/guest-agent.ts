@@ -7,7 +7,8 @@ import { createLineSplitter } from './line-splitter.ts';
 export interface GuestAgent {
   /** Freezes all file systems and gives their number. A freeze that times out may still happen later. */
   freeze(limitMs: number): Promise<number>;
-  thaw(limitMs: number): Promise<void>;
+  /** Gives the number of file systems that were frozen until then. */
+  thaw(limitMs: number): Promise<number>;
   status(limitMs: number): Promise<'frozen' | 'thawed'>;
   close(): Promise<void>;
 }
@@ -34,7 +35,7 @@ export async function connectAgent(socketPath: string, limitMs: number): Promise
   const ask = (command: string, ms: number) => line.ask(command, {}, ms, () => true);
   return {
     freeze: async (ms) => frozenCount(await ask('guest-fsfreeze-freeze', ms), socketPath),
-    thaw: async (ms) => void (await ask('guest-fsfreeze-thaw', ms)),
+    thaw: async (ms) => frozenCount(await ask('guest-fsfreeze-thaw', ms), socketPath),
     status: async (ms) => frozenStatus(await ask('guest-fsfreeze-status', ms), socketPath),
     close: line.close,
   };
@@ -117,7 +118,10 @@ function openLine(socketPath: string) {
 
 function frozenCount(value: unknown, socketPath: string): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new EkkoError('qemu-failed', `Guest agent at ${socketPath} answered ${JSON.stringify(value)} to a freeze`);
+  throw new EkkoError(
+    'qemu-failed',
+    `Guest agent at ${socketPath} answered ${JSON.stringify(value)} to a freeze or thaw`,
+  );
 }
 
 function frozenStatus(value: unknown, socketPath: string): 'frozen' | 'thawed' {

@@ -447,7 +447,9 @@ describe('another process', () => {
     await stage(run);
     await lab.call('POST', `/v1/runs/${run}/commit`);
     const now = c1.disks.get(`${WEB}/root`)?.moments.get(run);
-    expect(c1.steps.map(({ step }) => step)).toContain('DELETE');
+    const steps = c1.steps.map(({ step }) => step);
+    expect(steps.indexOf('DELETE')).toBeLessThan(steps.lastIndexOf('checkpoint'));
+    expect(steps).toContain('DELETE');
     expect(
       (await restored(await lab.vaults.look('a', 'swift:backups'), run, `${WEB}/root`)).equals(now ?? Buffer.alloc(0)),
     ).toBe(true);

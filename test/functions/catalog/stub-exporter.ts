@@ -168,7 +168,7 @@ export async function openStubExporter(
   const answerStep = async (member: Member, step: string, server: string, token: string): Promise<FakeAnswer> => {
     if (faults.has(step) || faults.has(`${server} ${step}`))
       return problemOf(500, `${step} of ${server} failed on purpose.`);
-    if (step === 'freeze') member.state = 'frozen';
+    if (step === 'freeze' && member.state === 'prepared') member.state = 'frozen';
     if (step === 'checkpoint' && member.state === 'frozen') {
       member.moments = await checkpoint(member);
       member.state = 'held';

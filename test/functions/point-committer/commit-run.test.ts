@@ -97,7 +97,7 @@ async function extentsOf(run: string): Promise<Extent[]> {
 }
 
 test('the same content again as another disk is found by its samples and stored no second time', async () => {
-  const size = 1024 * SEGMENT_SIZE;
+  const size = 128 * SEGMENT_SIZE;
   await commitRun(vault, await exported({ size }), NOW);
   const again = await commitRun(vault, await exported({ disk: 'other', size }), NOW);
   expect(again.disks[0]?.changedBytes).toBe(size);

@@ -171,7 +171,6 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     const run = await cloud.newRun(disks);
     await exporter.step(run, '');
     await exporter.step(run, 'freeze');
-    await exporter.step(run, 'checkpoint');
     await expect(exporter.until(run, 'failed')).resolves.toMatchObject({
       problem: { message: expect.stringContaining('in time') },
     });

@@ -59,8 +59,9 @@ export async function startFakeAgent(path: string): Promise<FakeAgent> {
       agent.frozen = agent.freezeAnswer > 0;
       return answer({ return: agent.freezeAnswer });
     }
+    const thawed = agent.frozen ? 3 : 0;
     if (!agent.stuck) agent.frozen = false;
-    answer({ return: 3 });
+    answer({ return: thawed });
   }
 
   await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -76,6 +76,7 @@ describe('a list', () => {
     let pages = 0;
     do {
       const { records, next } = await registry.list(['policies', 'a'], { limit: 10, marker });
+      expect(records.length).toBeLessThanOrEqual(10);
       seen.push(...records.map(({ name }) => name));
       marker = next;
       pages += 1;

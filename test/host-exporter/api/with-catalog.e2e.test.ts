@@ -1,0 +1,111 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type RunningExporter, startExporter } from '../../../host-exporter/api/exporter.ts';
+import { freePort } from '../../cloud/service.ts';
+import { type Lab, openLab } from '../../functions/catalog/lab.ts';
+import { restored } from '../../model/world.ts';
+import { lacks } from '../../setup/cache.ts';
+import { type LibvirtGuest, startLibvirtGuest } from '../libvirt/libvirt-guest.ts';
+
+const MIB = 1024 * 1024;
+const VOLUME = '11111111-2222-4333-8444-555555555555';
+const STORE = 'a-swift-backups';
+
+describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
+  let lab: Lab;
+  let guest: LibvirtGuest;
+  let uploads: Server;
+  let url: string;
+  let exporter: RunningExporter;
+
+  beforeEach(async () => {
+    lab = await openLab();
+    guest = await startLibvirtGuest({
+      disks: [{ format: 'qcow2' }, { format: 'qcow2', serial: VOLUME }],
+      project: 'a',
+    });
+    // Uploads, and a Keystone that knows the exporter's user beside the laboratory's.
+    uploads = createServer(async (incoming, outgoing) => {
+      const pieces: Buffer[] = [];
+      for await (const piece of incoming) pieces.push(piece as Buffer);
+      const times = { issued_at: new Date().toISOString(), expires_at: new Date(Date.now() + 3_600_000).toISOString() };
+      if (incoming.method === 'POST') {
+        outgoing.writeHead(201, { 'x-subject-token': 'exporter' }).end(JSON.stringify({ token: times }));
+        return;
+      }
+      if (incoming.method === 'GET') {
+        const caller = lab.cloud.tokens.get(String(incoming.headers['x-subject-token']));
+        const token = { ...times, project: { id: caller?.project }, roles: caller?.roles.map((name) => ({ name })) };
+        outgoing.writeHead(200).end(JSON.stringify({ token }));
+        return;
+      }
+      const key = new URL(incoming.url ?? '/', 'http://x').pathname.slice(1);
+      const made = await lab.vaults.places.store(STORE).create(key, [Buffer.concat(pieces)]);
+      outgoing.writeHead(made === 'created' ? 201 : 412).end();
+    });
+    await new Promise<void>((resolve) => uploads.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(uploads.address() as AddressInfo).port}/`;
+    const { open } = lab.vaults;
+    Object.assign(lab.vaults, {
+      open: async (...given: Parameters<typeof open>) =>
+        Object.assign(await open(...given), { upload: async () => ({ url, query: '?temp_url_sig=x' }) }),
+    });
+    exporter = await start();
+  });
+
+  afterEach(async () => {
+    await exporter.stop();
+    await lab.close();
+    await new Promise((resolve) => uploads.close(resolve));
+    await guest.remove();
+  });
+
+  async function start(): Promise<RunningExporter> {
+    const port = await freePort();
+    const { scratch, state } = guest.directory;
+    const projects = { project_name: 'services', user_domain_name: 'Default', project_domain_name: 'Default' };
+    return startExporter({
+      ...{ version: '0', log: () => undefined, environment: {} },
+      settings: {
+        ...{ address: '127.0.0.1', port, host: 'c1', url: `http://127.0.0.1:${port}`, catalog: lab.url() },
+        keystone: { auth_url: `${url}v3`, username: 'ekko', password: 'x', ...projects },
+        ...{ roles: ['member'], libvirt: guest.uri, scratch_directory: scratch, state_directory: state },
+        ...{ scratch_low_water: MIB, bandwidth: 0, exports_at_once: 2, audit_share: 0 },
+        ...{ freeze_seconds: 60, watchdog_seconds: 60, hold_seconds: 600 },
+      },
+    });
+  }
+
+  async function ask(method: string, path: string, body?: object) {
+    const answer = await lab.call(method, path, body === undefined ? {} : { body });
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+
+  async function backUp(): Promise<string> {
+    const { run } = await ask('POST', '/v1/runs', { policy: 'p' });
+    await ask('POST', `/v1/runs/${run}/moment`);
+    while ((await ask('GET', `/v1/runs/${run}`)).state !== 'staged') await sleep(50);
+    await ask('POST', `/v1/runs/${run}/commit`);
+    return run;
+  }
+
+  test('a policy’s run is staged by the exporter, committed by the catalog, and counts from the one before', async () => {
+    lab.addServer(guest.uuid, { project: 'a', host: 'c1', volumes: [VOLUME] });
+    await lab.addPolicy('p', { servers: [guest.uuid] }, { quiesce: 'never' });
+    while ((await lab.call('GET', '/v1/exporters', { token: 'admin' })).body.exporters.length === 0) await sleep(20);
+    await guest.io(0, 'write -P 0x11 0 1M');
+    const first = await backUp();
+    expect(await guest.bitmaps()).toEqual([`disk0.qcow2 ekko-${first}`, `disk1.qcow2 ekko-${first}`]);
+    await guest.io(0, 'write -P 0x22 0 64k');
+    const second = await backUp();
+    const vault = await lab.vaults.look('a', 'swift:backups');
+    const disks = vault.journal.state().points.get(second)?.disks;
+    expect(disks?.map(({ name }) => name)).toEqual([`${guest.uuid}/root`, `${guest.uuid}/${VOLUME}`]);
+    const expected = Buffer.alloc(4 * MIB).fill(0x11, 0, MIB);
+    expect((await restored(vault, first)).equals(expected)).toBe(true);
+    expect((await restored(vault, second)).equals(expected.fill(0x22, 0, 65_536))).toBe(true);
+  });
+});
