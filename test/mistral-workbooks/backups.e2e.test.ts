@@ -188,6 +188,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     const { state, result } = await executions.run(RUN, { policy });
     expect([state, result]).toEqual(['SUCCESS', expect.objectContaining({ outcome: 'committed', failed: [] })]);
     const [run] = runsOf(policy);
+    expect(result['point']).toBe(run?.run);
     const retries = stub.requests.filter(({ path }) => path === `/v1/runs/${run?.request}/retry`);
     expect(retries).toHaveLength(1);
     expect(run?.members.map((member) => member.state)).toEqual(['staged', 'staged']);
