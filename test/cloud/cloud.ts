@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { cloudStatus, type ServiceStatus } from './cloud-status.ts';
 import { useCloudWithServers } from './compute.ts';
+import { useEkko } from './ekko.ts';
 import { useCloud } from './openstack.ts';
 import { stopServices } from './service.ts';
 
@@ -13,7 +14,7 @@ import { stopServices } from './service.ts';
 const folder = join(homedir(), '.cache', 'ekko-cloud');
 const started = join(folder, 'cloud', 'settings.json');
 
-async function up({ servers }: { servers?: true }): Promise<void> {
+async function up({ servers, ekko }: { servers?: true; ekko?: true }): Promise<void> {
   if (existsSync(folder) && !existsSync(started)) {
     console.log('An earlier start did not come to its end: ending what it left.');
     await stopServices(folder);
@@ -22,8 +23,13 @@ async function up({ servers }: { servers?: true }): Promise<void> {
     console.log('Starting, which takes half a minute; with servers two; the first time a minute more ...');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   process.env['EKKO_TEST_SERVICES'] = folder;
-  const { openrc } = await (servers ? useCloudWithServers() : useCloud());
+  const { openrc } = await (servers || ekko ? useCloudWithServers() : useCloud());
+  const installed = ekko ? await useEkko() : undefined;
   await status();
+  if (installed)
+    console.log(
+      `\nEkko's catalog: ${installed.catalog}   (settings and logs of it and of the exporter: ${installed.folder})`,
+    );
   console.log(`\nTo use it:  . ${openrc.member}   (admin: ${openrc.admin}, another project: ${openrc.stranger})`);
 }
 
@@ -54,6 +60,7 @@ program
   .command('up')
   .description('start it, and say how to use it; again with --servers: add them')
   .option('--servers', 'with Glance, Neutron, Cinder and Nova')
+  .option('--ekko', 'and with Ekko: its catalog, an exporter on the host, and its workflows for the tenant')
   .action(up);
 program.command('down').description('end it, and remove all that it held').action(down);
 program.command('status').description('show what runs, and where').action(status);

@@ -8,9 +8,13 @@ import { lacks } from '../setup/cache.ts';
 import { callService } from './call-service.ts';
 import { useCloudWithServers } from './compute.ts';
 import { type EkkoSettings, useEkko } from './ekko.ts';
+import { executionsOf } from './executions.ts';
+import { fireTrigger, triggersOf } from './fire-trigger.ts';
 import { logIn } from './keystone.ts';
 import { askAgent, attachVolume, bootServer, deleteServer, type Server } from './server.ts';
+import { outputOf, stacksOf } from './stacks.ts';
 
+const RUN = 'ekko.backup.v1.run';
 /** Servers of a real Nova, backed up by an exporter beside its libvirt and `ekko serve`, with nobody's rights but the tenant's. */
 const START_LIMIT_MS = 900_000;
 
@@ -147,4 +151,58 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     expect((await callService('none', 'GET', `${ekko.exporter}/v1/servers/${server?.id}`)).status).toBe(401);
     expect((await callService('none', 'GET', `${ekko.catalog}/v1/vaults`)).status).toBe(401);
   });
+
+  test('a stack declares its own backup: the servers of now are in each point, also the one that was added since', async () => {
+    const { keystone, mistral, heat } = cloud;
+    const stacks = stacksOf(`${heat.url}/${keystone.member.projectId}`, token);
+    const executions = executionsOf(mistral.url, token);
+    const policy = `app-${randomBytes(4).toString('hex')}`;
+
+    const stack = await stacks.create(policy, applicationOf(policy, 1));
+    const created = await stacks.settled(stack, 'CREATE');
+    expect([created.stack_status, created.stack_status_reason]).toEqual(['CREATE_COMPLETE', expect.anything()]);
+    expect(outputOf(created, 'policy')).toBe(policy);
+    const first = await executions.run(RUN, { policy });
+    expect(first.result).toMatchObject({ outcome: 'committed', failed: [] });
+
+    await stacks.update(stack, applicationOf(policy, 2));
+    expect((await stacks.settled(stack, 'UPDATE')).stack_status).toBe('UPDATE_COMPLETE');
+    const [trigger] = (await triggersOf(cloud, token, RUN)).filter(({ workflow_input: input }) =>
+      input.includes(policy),
+    );
+    await fireTrigger(cloud, trigger ?? expect.fail('no schedule'));
+    const second = await executions.run(RUN, { policy });
+    expect(second.result).toMatchObject({ outcome: 'committed', failed: [] });
+    const { points } = await call<{ points: Point[] }>('GET', `/v1/vaults/${policy}/points`);
+    expect(points.map(({ disks }) => disks)).toEqual([2, 1]);
+    expect(await executions.everything()).not.toContain(token);
+
+    await stacks.remove(stack);
+    expect((await stacks.settled(stack, 'DELETE')).stack_status).toBe('DELETE_COMPLETE');
+    const left = await call<{ points: Point[] }>('GET', `/v1/vaults/${policy}/points`).catch(() => ({ points: [] }));
+    console.log(`points that the catalog shows after the stack is gone: ${left.points.length}`);
+  });
+
+  /** So many servers without networks, and what they ask of Ekko. */
+  function applicationOf(name: string, count: number) {
+    const properties = { image: cloud.imageId, flavor: cloud.flavorId, networks: [{ allocate_network: 'none' }] };
+    return {
+      heat_template_version: '2021-04-16',
+      resources: {
+        servers: {
+          type: 'OS::Heat::ResourceGroup',
+          properties: { count, resource_def: { type: 'OS::Nova::Server', properties } },
+        },
+        vault: { type: 'Ekko::Backup::Vault', properties: { name, escrow: 'waived' } },
+        backup: {
+          type: 'Ekko::Backup::Policy',
+          properties: {
+            ...{ name, vault: { get_attr: ['vault', 'vault'] }, stack: { get_param: 'OS::stack_id' } },
+            ...{ cron: '0 3 * * *', time_zone: 'Europe/Berlin' },
+          },
+        },
+      },
+      outputs: { policy: { value: { get_attr: ['backup', 'policy'] } } },
+    };
+  }
 });

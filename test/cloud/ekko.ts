@@ -2,17 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { install } from '../../functions/command-line/install/install.ts';
+import { readWorkbooks } from '../../functions/command-line/install/workbooks.ts';
 import { bundlePath } from '../../functions/host/bundles.ts';
 import { checkout } from '../setup/cache.ts';
 import { startAnswering } from './answering-daemon.ts';
 import { useCloudWithServers } from './compute.ts';
 import { addUser, expectStatus, type KeystoneUser, logIn } from './keystone.ts';
 import { useMariadb } from './mariadb.ts';
+import { openTestCloud } from './open-test-cloud.ts';
 import { writeConfiguration } from './openstack-service.ts';
 import { freePort, untilItAnswers, useService } from './service.ts';
 import { newDatabase } from './sql-server.ts';
 
-/** What an operator installs in a cloud: `ekko serve`, and an exporter on its one host. */
+/** What an operator installs in a cloud: `ekko serve`, an exporter on its one host, and workflows, here for the tenant. */
 export interface EkkoSettings {
   /** `http://127.0.0.1:<port>`: of the catalog's API. */
   readonly catalog: string;
@@ -52,6 +55,8 @@ async function startEkko(folder: string): Promise<EkkoSettings> {
   );
   await startExporter(folder, stringify(exporterSettings(cloud, user, { folder, port: exporterPort, catalog, host })));
   await untilItAnswers(() => expectExporter(cloud, catalog, host));
+  const tenant = await openTestCloud(cloud.keystone, cloud.keystone.member);
+  await install(tenant, await readWorkbooks({ catalog }), 'private');
   return { catalog, exporter, host, journalFile, folder };
 }
 
