@@ -22,6 +22,8 @@ export const PROOFS: readonly Proof[] = [
   { scenario: 'a run that starts while a sweep', crashes: 0 },
   { scenario: 'a writer and a sweep with its manners, after', crashes: 1 },
   { scenario: 'two commits, a mover, a sweep and a reader', crashes: 0, interruptions: 1 },
+  { scenario: 'two commits, a mover, a sweep and a reader', crashes: 1, interruptions: 0 },
+  { scenario: 'two writers, a mover, a sweep and a reader', crashes: 1, interruptions: 0 },
   { scenario: 'a writer that counts from a point', crashes: 0, slow: true },
   { scenario: 'a mover, then a sweep, beside a writer', crashes: 1, slow: true },
   { scenario: 'a mover beside a writer that shares', crashes: 1, slow: true },
