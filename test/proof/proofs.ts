@@ -33,5 +33,7 @@ export const PROOFS: readonly Proof[] = [
   { scenario: 'undelete, expire and a legal hold', crashes: 2, slow: true },
   { scenario: 'a part that is processed twice', crashes: 2, slow: true },
   { scenario: 'two writers that share content', crashes: 0, slow: true },
+  { scenario: 'two writers, a mover, a sweep and a reader', crashes: 0, interruptions: 1, slow: true },
+  { scenario: 'two commits, a mover, a sweep and a reader', crashes: 1, interruptions: 1, slow: true },
   { scenario: 'two sweeps and a commit', crashes: 0, slow: true },
 ];
