@@ -71,7 +71,7 @@ describe('damage', () => {
     expect(output).toContain('1 object is damaged or missing:');
     expect(output).toContain(`\npacks/${pack}\n`);
     expect(output).toMatch(/^ {2}costs {2}1 MiB of \d{8}-\d{6}-[0-9a-f]{6}\/disk, from byte \d+ on$/m);
-    expect(output).toMatch(/^ {2}to do {2}Put packs/m);
+    expect(output).toMatch(/^ {2}to do {2}Repair the vault from a replica, a copy, or the disk/m);
     const keyless = await desk.run(['verify', 'vault', '--keyless', '--json'], { keyFile: undefined });
     expect(keyless.code).toBe(3);
     expect(JSON.parse(keyless.output).findings).toMatchObject([{ object: `packs/${pack}`, problem: 'damaged' }]);
