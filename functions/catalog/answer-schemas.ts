@@ -106,6 +106,7 @@ export const ANSWERS = {
       upload: document({ url: text, query: text }),
       quiesce: { enum: ['require', 'prefer', 'never'] },
       'bandwidth?': bytes,
+      'readAll?': { const: 'bitmap-distrusted' },
     },
     'Secret: for the exporter alone.',
   ),

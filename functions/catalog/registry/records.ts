@@ -33,6 +33,12 @@ export interface LastRecord {
   readonly point: string;
 }
 
+/** Of a policy: the bitmaps of its disks are not to be built upon until a run that read everything is committed. */
+export interface DistrustRecord {
+  /** The run whose audit failed. */
+  readonly run: string;
+}
+
 /** By the id that the caller gave. */
 export interface RequestRecord {
   readonly run: string;
@@ -125,6 +131,7 @@ const CHECKS = {
   ),
   exporters: checker<ExporterRecord>(shape({ host: text, url: text, seenAt: text }), 'An exporter in the registry'),
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
+  distrusts: checker<DistrustRecord>(shape({ run: text }), 'A distrust in the registry'),
   lasts: checker<LastRecord>(shape({ point: text }), 'A last point in the registry'),
   upkeeps: checker<UpkeepRecord>(shape({ upkeep: text, state: text, startedAt: text }), 'An upkeep in the registry'),
   runs: checker<RunRecord>(
@@ -183,6 +190,7 @@ export async function requireRecord<K extends RecordKind>(
     requests: 'request',
     upkeeps: 'upkeep',
     lasts: 'restore point',
+    distrusts: 'distrust',
   }[kind];
   throw new EkkoError('not-found', `There is no ${what} ${JSON.stringify(name.slice(0, 80))} in this project.`);
 }

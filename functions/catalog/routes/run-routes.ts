@@ -5,6 +5,7 @@ import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
 import { isDue, nextRun } from '../policies/schedule.ts';
 import { type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { commit } from '../runs/commit.ts';
+import { isDistrusted } from '../runs/distrust.ts';
 import { abandon } from '../runs/end-run.ts';
 import { updateRun } from '../runs/open-runs.ts';
 import { lookAt, membersOf } from '../runs/run-members.ts';
@@ -136,7 +137,8 @@ async function showTicket(catalog: Catalog, request: ApiRequest, caller: Caller)
   const record = await recordIn(catalog, request, caller);
   refuseEnded(record);
   const { tenant } = await catalog.runs.open(caller, record);
-  return { status: 200, body: await ticketOf(tenant, record, request.params['server'] ?? '') };
+  const distrusted = await isDistrusted(catalog.registry, caller, record);
+  return { status: 200, body: await ticketOf(tenant, record, request.params['server'] ?? '', distrusted) };
 }
 
 async function postNotices(catalog: Catalog, request: ApiRequest, caller: Caller) {

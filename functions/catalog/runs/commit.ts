@@ -5,6 +5,7 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type PointSummary, summaryOf } from '../points/point-summary.ts';
 import type { RunEnd, RunRecord } from '../registry/records.ts';
+import { endDistrust, noteDistrust } from './distrust.ts';
 import { finish } from './end-run.ts';
 import type { ActiveRun } from './open-runs.ts';
 import { membersOf } from './run-members.ts';
@@ -24,11 +25,17 @@ export async function commit(
   if (record.ended?.outcome === 'abandoned')
     throw new EkkoError('run-ended', `Run ${record.run} was abandoned. Start another one.`);
   const active = await catalog.runs.open(caller, record);
-  const point = (await pointOf(active, record.run)) ?? (await commitNow(caller, record, active, partial));
+  const point =
+    (await pointOf(active, record.run)) ??
+    (await commitNow(caller, record, active, partial).catch(async (error: unknown) => {
+      if (codeOf(error) === 'audit-failed') await noteDistrust(catalog.registry, caller, record);
+      throw error;
+    }));
   const held = new Set(point.disks.map(({ name }) => name.slice(0, name.indexOf('/'))));
   const missing = record.members.map(({ server }) => server).filter((server) => !held.has(server));
   const end: RunEnd = { outcome: 'committed', at: catalog.now().toISOString(), missing };
   if (record.ended === undefined) await finish(catalog, caller, record, end, held);
+  await endDistrust(catalog.registry, caller, record, missing);
   await noteLast(catalog, caller, record).catch(() => undefined);
   catalog.runs.close(caller, record.run);
   return summaryOf(point);

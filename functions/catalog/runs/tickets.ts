@@ -4,10 +4,16 @@ import type { RunRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 
 /**
- * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing. Secret. Throws
+ * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing. Secret.
+ * `distrusted`: the exporter is not to count from its bitmaps. Throws
  * `not-found` for a server that takes no part, `run-ended` when the journal says so.
  */
-export async function ticketOf(tenant: TenantVault, record: RunRecord, server: string): Promise<object> {
+export async function ticketOf(
+  tenant: TenantVault,
+  record: RunRecord,
+  server: string,
+  distrusted: boolean,
+): Promise<object> {
   const member = record.members.find((each) => each.server === server);
   if (member === undefined || member.disks.length === 0) {
     throw new EkkoError('not-found', `Server ${server} takes no part in run ${record.run}.`);
@@ -22,7 +28,8 @@ export async function ticketOf(tenant: TenantVault, record: RunRecord, server: s
   const ticket = serverTicket(vault, record.run, open.disks, indexes, {
     ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
   });
-  return withPointsByName(JSON.parse(encodeTicket(ticket)) as EncodedTicket);
+  const found = withPointsByName(JSON.parse(encodeTicket(ticket)) as EncodedTicket);
+  return distrusted ? { ...found, readAll: 'bitmap-distrusted' } : found;
 }
 
 interface EncodedTicket {

@@ -51,6 +51,7 @@ interface MemberTicket {
   }[];
   readonly upload: { readonly url: string; readonly query: string };
   readonly quiesce: 'require' | 'prefer' | 'never';
+  readonly readAll?: 'bitmap-distrusted';
 }
 
 interface Member {
@@ -117,9 +118,9 @@ export async function openStubExporter(
       const wish = {
         known: (point: string) => known[point],
         newest: () => newest,
-        readAll: undefined,
+        readAll: ticket.readAll,
         quiesce: ticket.quiesce,
-        auditShare: 0,
+        auditShare: faults.has('audit') ? 1 : 0,
       };
       moments.push({ moment: await guest.take({ run: ticket.run, ...wish }), index, name });
     }
