@@ -98,8 +98,7 @@ export const ANSWERS = {
       ...{ run, vault: text, epoch: { type: 'integer' }, stagingPublicKey: text },
       disks: listOf(
         document({
-          ...{ index: { type: 'integer' }, name: text, token: text, 'newest?': run, 'lineage?': text },
-          known: { type: 'object', additionalProperties: bytes },
+          ...{ index: { type: 'integer' }, name: text, token: text },
           points: listOf(document({ run, size: bytes, manifest: text })),
         }),
       ),

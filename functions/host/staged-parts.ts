@@ -1,8 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { codeOf, type ErrorCode } from '#vault/errors.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import { stagedNotification } from '../rim/staging-event.ts';
+import { processStagedPart } from '../rim/process-staged-part.ts';
 import type { FunctionHost } from './function-host.ts';
 
 /** Takes notices of staged parts to the segment-processor, and holds the exporter back when the functions cannot keep up. */
@@ -13,21 +11,12 @@ export interface StagedParts {
   settle(run: string): Promise<void>;
 }
 
-/** Failures that another try can cure. */
-const PASSING: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
-  'store-failed',
-  'function-failed',
-  undefined,
-]);
-const TRIES = 4;
-const FIRST_PAUSE_MS = 100;
-
 /** `most`: parts noticed but not yet processed, which bounds the staging space. */
 export function openStagedParts(host: FunctionHost, store: ObjectStore, most: number): StagedParts {
-  const working = new Set<Promise<void>>();
+  const working = new Set<Promise<unknown>>();
   let failure: { readonly error: unknown } | undefined;
   const submit = (key: string) => {
-    const work: Promise<void> = processPart(host, key)
+    const work: Promise<unknown> = processStagedPart(host, key)
       .catch((error: unknown) => {
         failure ??= { error };
       })
@@ -53,17 +42,4 @@ export function openStagedParts(host: FunctionHost, store: ObjectStore, most: nu
       check();
     },
   };
-}
-
-async function processPart(host: FunctionHost, key: string): Promise<void> {
-  const event = { Records: [{ messageId: key, body: stagedNotification(key) }] };
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await host.invoke('segment-processor', event);
-      return;
-    } catch (error) {
-      if (attempt === TRIES || !PASSING.has(codeOf(error))) throw error;
-      await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1));
-    }
-  }
 }

@@ -14,7 +14,7 @@ import {
   text,
   vaultId,
 } from './journal/fields.ts';
-import type { CommittedPoint, VaultState } from './journal/state.ts';
+import type { VaultState } from './journal/state.ts';
 import { type ExportTicket, ticketFor } from './runs.ts';
 import type { Vault } from './vault.ts';
 
@@ -33,6 +33,8 @@ export interface ServerTicket {
   readonly quiesce: 'require' | 'prefer' | 'never';
   /** Bytes of disk a second for the whole server, or undefined. */
   readonly bandwidth: number | undefined;
+  /** Why everything is to be read, or undefined to count from the bitmaps. */
+  readonly readAll: 'bitmap-distrusted' | undefined;
 }
 
 export interface TicketDisk {
@@ -70,15 +72,19 @@ export function serverTicket(
   run: string,
   names: readonly string[],
   indexes: readonly number[],
-  rest: Pick<ServerTicket, 'upload' | 'quiesce' | 'bandwidth'>,
+  rest: Pick<ServerTicket, 'upload' | 'quiesce' | 'bandwidth' | 'readAll'>,
 ): ServerTicket {
   const { epoch, staging } = vault.keyring.newest;
-  const state = vault.journal.state();
-  const disks = indexes.map((index) => {
+  const wanted = indexes.map((index) => {
     const disk = names[index];
     if (disk === undefined) throw new EkkoError('disk-unknown', `Run ${run} has no disk ${index}.`);
-    return { index, name: disk, token: ticketFor(vault, run, index).token, points: knownDisks(state, disk) };
+    return { index, name: disk, token: ticketFor(vault, run, index).token };
   });
+  const known = knownDisks(
+    vault.journal.state(),
+    wanted.map((disk) => disk.name),
+  );
+  const disks = wanted.map((disk) => ({ ...disk, points: known.get(disk.name) ?? [] }));
   return { vault: vault.id, run, epoch, stagingPublicKey: staging.publicKey, disks, ...rest };
 }
 
@@ -90,28 +96,31 @@ export function diskTicket(
   return { vault, run, disk: index, epoch, stagingPublicKey, token };
 }
 
-/** The newest restore points that hold a disk, newest first. */
-function knownDisks(state: VaultState, disk: string): KnownDisk[] {
-  const found: KnownDisk[] = [];
-  for (const point of [...state.points.values()].reverse()) {
-    if (found.length === MOST_POINTS) break;
-    found.push(...knownDisk(point, disk));
+/** The newest restore points that hold each of the disks, newest first: one pass, however many disks there are. */
+function knownDisks({ points }: VaultState, names: readonly string[]): ReadonlyMap<string, readonly KnownDisk[]> {
+  const known = new Map(names.map((disk): [string, KnownDisk[]] => [disk, []]));
+  let open = known.size;
+  for (const { run, disks } of [...points.values()].reverse()) {
+    if (open === 0) break;
+    for (const { name: disk, size, manifest } of disks) {
+      const found = known.get(disk);
+      if (found === undefined || found.length === MOST_POINTS) continue;
+      if (found.push({ run, size, manifest }) === MOST_POINTS) open--;
+    }
   }
-  return found;
+  return known;
 }
 
-function knownDisk({ run, disks }: CommittedPoint, disk: string): KnownDisk[] {
-  const found = disks.find((each) => each.name === disk);
-  return found === undefined ? [] : [{ run, size: found.size, manifest: found.manifest }];
-}
-
-/** As JSON. Secret. */
-export function encodeTicket({ stagingPublicKey, disks, ...ticket }: ServerTicket): string {
+/** For JSON. Secret. */
+export function encodeTicket({ stagingPublicKey, disks, ...ticket }: ServerTicket): object {
   const coded = disks.map((disk) => ({ ...disk, token: disk.token.toString('base64') }));
-  return JSON.stringify({ ...ticket, stagingPublicKey: stagingPublicKey.toString('base64'), disks: coded });
+  return { ...ticket, stagingPublicKey: stagingPublicKey.toString('base64'), disks: coded };
 }
 
-/** Checks what `encodeTicket` made and JSON brought. Throws `bad-format` naming the field, never its value. */
+/**
+ * Checks what `encodeTicket` made and JSON brought. Throws `bad-format` naming the field, never its value: also a field that this release
+ * does not know, for a newer catalog means something by it. Exporters are updated first.
+ */
 export function decodeTicket(value: unknown, origin: string): ServerTicket {
   return readFields(value, origin, (field) => ({
     vault: field('vault', vaultId),
@@ -122,6 +131,7 @@ export function decodeTicket(value: unknown, origin: string): ServerTicket {
     upload: field('upload', uploadRight),
     quiesce: field('quiesce', oneOf('require', 'prefer', 'never')),
     bandwidth: field('bandwidth', optional(integer(Number.MAX_SAFE_INTEGER))),
+    readAll: field('readAll', optional(oneOf('bitmap-distrusted'))),
   }));
 }
 

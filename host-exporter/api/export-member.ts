@@ -1,14 +1,14 @@
+import type { ServerTicket } from '#vault/export-ticket.ts';
 import { diskTicket, type TicketDisk } from '#vault/export-ticket.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { SEGMENTS_PER_PART } from '#vault/words.ts';
 import type { HeldMoment } from '../changed-blocks/changed-block-source.ts';
 import { exportDisk } from '../staging/export-disk.ts';
 import type { Budget } from './budget.ts';
-import type { MemberTicket } from './ticket.ts';
 
 export interface MemberExport {
   readonly moment: HeldMoment;
-  readonly ticket: MemberTicket;
+  readonly ticket: ServerTicket;
   readonly staging: Pick<ObjectStore, 'create'>;
   readonly budget: Budget;
   readonly notice: (key: string) => Promise<void>;

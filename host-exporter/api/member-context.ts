@@ -1,5 +1,6 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
+import type { ServerTicket } from '#vault/export-ticket.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { LibvirtSource } from '../libvirt/libvirt-source.ts';
 import type { Budget } from './budget.ts';
@@ -7,7 +8,6 @@ import { createHeldServer, type HeldServer } from './held-server.ts';
 import type { MemberReport } from './member-report.ts';
 import { createMemberStatus, type MemberStatus } from './member-status.ts';
 import type { RunRecords } from './run-records.ts';
-import type { MemberTicket } from './ticket.ts';
 
 /** Tells the catalog that a part is staged. Never rejects. */
 export type Notify = (key: string) => Promise<void>;
@@ -24,7 +24,7 @@ export interface MemberParts {
   /** Lets as many exports run as may at once. */
   readonly exports: LimitFunction;
   /** Where `ticket` says that parts go. */
-  readonly stagingFor: (ticket: () => MemberTicket) => Pick<ObjectStore, 'create'>;
+  readonly stagingFor: (ticket: () => ServerTicket) => Pick<ObjectStore, 'create'>;
   readonly auditShare: number;
   /** Between the freeze and the thaw; then the moment is given up. */
   readonly watchdogMs: number;
@@ -42,7 +42,7 @@ export interface MemberContext {
   /** Steps happen one after the other. */
   readonly oneByOne: LimitFunction;
   /** What ends by time, as the latest call brought it. */
-  pass: { readonly ticket: MemberTicket; readonly notify: Notify } | undefined;
+  pass: { readonly ticket: ServerTicket; readonly notify: Notify } | undefined;
   /** From the first call of the end on nothing fails any more. */
   ending: boolean;
   /** Gives the moment up, unless something is done within so many milliseconds. */

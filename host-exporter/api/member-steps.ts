@@ -1,8 +1,8 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { ServerTicket } from '#vault/export-ticket.ts';
 import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
 import { giveUp, keepRecord, type MemberContext, passOf } from './member-context.ts';
 import type { MemberReport, MemberState } from './member-report.ts';
-import type { MemberTicket } from './ticket.ts';
 
 /** The way of a member; `failed` leaves it anywhere. */
 const WAY: readonly MemberState[] = ['prepared', 'frozen', 'checkpointed', 'held', 'exporting', 'staged', 'ended'];
@@ -27,7 +27,7 @@ export function prepareMember(context: MemberContext): Promise<void> {
   });
 }
 
-function requestOf({ run, disks, quiesce, readAll }: MemberTicket, auditShare: number): MomentRequest {
+function requestOf({ run, disks, quiesce, readAll }: ServerTicket, auditShare: number): MomentRequest {
   const pointsOf = (name: string) => disks.find((disk) => disk.name === name)?.points ?? [];
   return {
     ...{ run, quiesce, readAll, auditShare },

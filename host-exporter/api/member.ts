@@ -1,10 +1,10 @@
+import type { ServerTicket } from '#vault/export-ticket.ts';
 import type { LibvirtSource } from '../libvirt/libvirt-source.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { createMemberContext, type MemberContext, type MemberParts, type Notify } from './member-context.ts';
 import { beginExport } from './member-export.ts';
 import type { MemberReport } from './member-report.ts';
 import { checkpointMember, freezeMember, prepareMember, thawMember } from './member-steps.ts';
-import type { MemberTicket } from './ticket.ts';
 
 /** A server within a run. Steps are idempotent and come in their order; one that fails lets go of the guest. */
 export interface Member {
@@ -14,7 +14,7 @@ export interface Member {
   readonly project: string;
   report(): MemberReport;
   /** Replaces what ends by time: the caller's token is in `notify`, the permission to upload in `ticket`. */
-  renew(ticket: MemberTicket, notify: Notify): void;
+  renew(ticket: ServerTicket, notify: Notify): void;
   prepare(): Promise<void>;
   freeze(): Promise<void>;
   checkpoint(): Promise<void>;

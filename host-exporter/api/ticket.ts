@@ -1,21 +1,10 @@
 import { EkkoError } from '#vault/errors.ts';
 import { decodeTicket, type ServerTicket } from '#vault/export-ticket.ts';
-import type { FullReason } from '../changed-blocks/changed-block-source.ts';
-import { asObject, asObjects, type JsonObject, memberOf, textOf } from '../qemu/json-value.ts';
+import { textOf } from '../qemu/json-value.ts';
 import { ApiError } from './api-error.ts';
 import { askJson, type Peers } from './peers.ts';
 
-/** What the catalog lets the exporter of one server know for one run. */
-export interface MemberTicket extends ServerTicket {
-  /** Why everything is to be read, or undefined to count from the bitmaps. */
-  readonly readAll: FullReason | undefined;
-}
-
-const WHAT = 'the ticket of the catalog';
-const READ_ALL: readonly FullReason[] = ['bitmap-distrusted', 'asked-for'];
-/** A catalog may say more; an exporter of an older release is content with these. */
-const TICKET = ['vault', 'run', 'epoch', 'stagingPublicKey', 'upload', 'quiesce', 'bandwidth'];
-const DISK = ['index', 'name', 'token', 'points'];
+const WHAT = 'The ticket of the catalog';
 
 export interface TicketPlace {
   readonly catalog: string;
@@ -25,7 +14,7 @@ export interface TicketPlace {
 }
 
 /** Asks the catalog with the caller's own token. Throws `ApiError` with what the catalog refuses, `bad-format` for a ticket that is none. */
-export async function fetchTicket(peers: Peers, { catalog, run, server, token }: TicketPlace): Promise<MemberTicket> {
+export async function fetchTicket(peers: Peers, { catalog, run, server, token }: TicketPlace): Promise<ServerTicket> {
   const url = `${catalog}/v1/runs/${run}/members/${server}/ticket`;
   const headers = { 'x-auth-token': token };
   const what = 'The catalog cannot be asked for the ticket';
@@ -44,15 +33,9 @@ export async function fetchTicket(peers: Peers, { catalog, run, server, token }:
 }
 
 /** Checks what the catalog gave: it is of another machine. Throws `bad-format`. */
-export function readTicket(given: unknown, run: string): MemberTicket {
-  const object = asObject(given, WHAT);
-  const disks = asObjects(memberOf(object, 'disks'), 'its disks').map((disk) => pick(disk, DISK));
-  const ticket = decodeTicket({ ...pick(object, TICKET), disks }, WHAT);
-  if (ticket.run !== run) throw new EkkoError('bad-format', `${WHAT} is for another run`);
-  if (ticket.disks.length === 0) throw new EkkoError('bad-format', `${WHAT} has no disks`);
-  return { ...ticket, readAll: READ_ALL.find((reason) => reason === memberOf(object, 'readAll')) };
-}
-
-function pick(object: JsonObject, names: readonly string[]): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([name]) => names.includes(name)));
+export function readTicket(given: unknown, run: string): ServerTicket {
+  const ticket = decodeTicket(given, WHAT);
+  if (ticket.run !== run) throw new EkkoError('bad-format', `${WHAT} is for another run.`);
+  if (ticket.disks.length === 0) throw new EkkoError('bad-format', `${WHAT} has no disks.`);
+  return ticket;
 }

@@ -1,8 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { codeOf, EkkoError, type ErrorCode } from '#vault/errors.ts';
+import { EkkoError } from '#vault/errors.ts';
 import { Folder, placeOf, stagingKey } from '#vault/store/object-names.ts';
-import { stagedNotification } from '../../rim/staging-event.ts';
+import { processStagedPart } from '../../rim/process-staged-part.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 
 /** Takes staged parts of one run to the segment-processor. */
@@ -17,26 +16,18 @@ export interface RunParts {
   forgive(disks: readonly number[]): void;
 }
 
-/** Failures that another try can cure. */
-const PASSING: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
-  'store-failed',
-  'function-failed',
-  undefined,
-]);
-const TRIES = 4;
-const FIRST_PAUSE_MS = 100;
 const AT_ONCE = 8;
 /** More than this wait for room: then exporters do, too. */
 const MOST_WAITING = 256;
 
 export function openRunParts(run: string, tenant: TenantVault): RunParts {
   const limit = pLimit(AT_ONCE);
-  const working = new Map<string, Promise<void>>();
+  const working = new Map<string, Promise<unknown>>();
   const failed = new Map<number, Error>();
   const submit = (key: string): void => {
     if (working.has(key)) return;
     const { disk } = placeOf(key);
-    const work = limit(() => processPart(tenant, key))
+    const work = limit(() => processStagedPart(tenant, key))
       .catch((error: unknown) => void failed.set(disk, error instanceof Error ? error : new Error(String(error))))
       .finally(() => working.delete(key));
     working.set(key, work);
@@ -68,17 +59,4 @@ function checkPart(run: string, key: string): string {
   const place = placeOf(key);
   if (place.run === run && place.part !== 'summary') return key;
   throw new EkkoError('bad-input', `${key} is no part of run ${run} (${Folder.staging}${run}/…).`);
-}
-
-async function processPart(tenant: TenantVault, key: string): Promise<void> {
-  const event = { Records: [{ messageId: key, body: stagedNotification(key) }] };
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await tenant.invoke('segment-processor', event);
-      return;
-    } catch (error) {
-      if (attempt === TRIES || !PASSING.has(codeOf(error))) throw error;
-      await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1));
-    }
-  }
 }

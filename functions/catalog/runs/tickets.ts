@@ -1,12 +1,12 @@
 import { EkkoError } from '#vault/errors.ts';
-import { encodeTicket, type KnownDisk, serverTicket } from '#vault/export-ticket.ts';
+import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RunRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 
 /**
  * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing. Secret.
- * `distrusted`: the exporter is not to count from its bitmaps. Throws
- * `not-found` for a server that takes no part, `run-ended` when the journal says so.
+ * `distrusted`: the exporter is not to count from its bitmaps. Throws `not-found` for a server that takes no part, `run-ended` when the
+ * journal says so.
  */
 export async function ticketOf(
   tenant: TenantVault,
@@ -27,23 +27,7 @@ export async function ticketOf(
   const indexes = member.disks.map(({ index }) => index);
   const ticket = serverTicket(vault, record.run, open.disks, indexes, {
     ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
+    readAll: distrusted ? 'bitmap-distrusted' : undefined,
   });
-  const found = withPointsByName(JSON.parse(encodeTicket(ticket)) as EncodedTicket);
-  return distrusted ? { ...found, readAll: 'bitmap-distrusted' } : found;
-}
-
-interface EncodedTicket {
-  readonly disks: readonly { readonly points: readonly KnownDisk[] }[];
-}
-
-/** The same once more, as exporters ask for it: sizes by point, and what the newest one says. */
-function withPointsByName({ disks, ...ticket }: EncodedTicket): object {
-  return {
-    ...ticket,
-    disks: disks.map((disk) => {
-      const known = Object.fromEntries(disk.points.map(({ run, size }) => [run, size]));
-      const [newest] = disk.points;
-      return { ...disk, known, ...(newest === undefined ? {} : { newest: newest.run, lineage: newest.manifest }) };
-    }),
-  };
+  return encodeTicket(ticket);
 }

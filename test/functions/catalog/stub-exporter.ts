@@ -1,3 +1,4 @@
+import { decodeTicket, diskTicket, type ServerTicket, type UploadRight } from '#vault/export-ticket.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import { exportDisk, plannedBytes } from '../../../host-exporter/staging/export-disk.ts';
@@ -35,28 +36,9 @@ export interface StubExporter {
   stop(): Promise<void>;
 }
 
-/** As the catalog gives it. */
-interface MemberTicket {
-  readonly run: string;
-  readonly vault: string;
-  readonly epoch: number;
-  readonly stagingPublicKey: string;
-  readonly disks: readonly {
-    readonly index: number;
-    readonly name: string;
-    readonly token: string;
-    readonly newest?: string;
-    readonly known: Readonly<Record<string, number>>;
-    readonly lineage?: string;
-  }[];
-  readonly upload: { readonly url: string; readonly query: string };
-  readonly quiesce: 'require' | 'prefer' | 'never';
-  readonly readAll?: 'bitmap-distrusted';
-}
-
 interface Member {
   state: string;
-  readonly ticket: MemberTicket;
+  readonly ticket: ServerTicket;
   moments: { readonly moment: HeldMoment; readonly index: number; readonly name: string }[];
   done: Map<string, number>;
   problem?: string;
@@ -102,7 +84,7 @@ export async function openStubExporter(
     if (!answer.ok) return problemOf(502, `No ticket: ${await answer.text()}`);
     const member: Member = {
       state: 'prepared',
-      ticket: (await answer.json()) as MemberTicket,
+      ticket: decodeTicket(await answer.json(), 'The ticket'),
       moments: [],
       done: new Map(),
     };
@@ -112,12 +94,12 @@ export async function openStubExporter(
 
   const checkpoint = async ({ ticket }: Member) => {
     const moments: Member['moments'] = [];
-    for (const { index, name, newest, known } of ticket.disks) {
+    for (const { index, name, points } of ticket.disks) {
       const guest = disks.get(name);
       if (guest === undefined) throw new Error(`no disk ${name}`);
       const wish = {
-        known: (point: string) => known[point],
-        newest: () => newest,
+        known: (point: string) => points.find(({ run }) => run === point)?.size,
+        newest: () => points[0]?.run,
         readAll: ticket.readAll,
         quiesce: ticket.quiesce,
         auditShare: faults.has('audit') ? 1 : 0,
@@ -136,11 +118,7 @@ export async function openStubExporter(
       const staging = stagingAt(ticket.upload, places);
       for (const { moment, index, name } of moments) {
         const disk = ticket.disks.find((each) => each.index === index);
-        const sealed = {
-          ...{ vault: ticket.vault, run: ticket.run, disk: index, epoch: ticket.epoch },
-          stagingPublicKey: Buffer.from(ticket.stagingPublicKey, 'base64'),
-          token: Buffer.from(disk?.token ?? '', 'base64'),
-        };
+        if (disk === undefined) throw new Error(`no disk ${index}`);
         const notice = async (key: string) => {
           if (faults.has('notices')) return;
           await fetch(`${catalog}/v1/runs/${ticket.run}/notices`, {
@@ -150,7 +128,7 @@ export async function openStubExporter(
           }).catch(() => undefined);
         };
         const progress = (bytes: number) => void done.set(name, (done.get(name) ?? 0) + bytes);
-        await exportDisk(moment, 0, sealed, disk?.lineage, {
+        await exportDisk(moment, 0, diskTicket(ticket, disk), disk.points[0]?.manifest, {
           staging,
           notice,
           progress,
@@ -239,7 +217,7 @@ export async function openStubExporter(
 }
 
 /** The place that a ticket gives the right to: of a test's own, or a temporary URL of a real Swift. */
-function stagingAt({ url, query }: MemberTicket['upload'], places: Pick<Places, 'store'>): Pick<ObjectStore, 'create'> {
+function stagingAt({ url, query }: UploadRight, places: Pick<Places, 'store'>): Pick<ObjectStore, 'create'> {
   const place = /^place:(.*)\/$/.exec(url)?.[1];
   if (place !== undefined) return places.store(place);
   return {

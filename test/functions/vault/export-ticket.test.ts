@@ -18,13 +18,15 @@ const TICKET: ServerTicket = {
   upload: { url: 'https://swift.example/v1/AUTH_a/backups/', query: '?temp_url_sig=aa&temp_url_expires=1' },
   quiesce: 'prefer',
   bandwidth: undefined,
+  readAll: undefined,
 };
-const coded = () => JSON.parse(encodeTicket(TICKET)) as Record<string, unknown>;
+const sent = (ticket: ServerTicket) => JSON.parse(JSON.stringify(encodeTicket(ticket))) as Record<string, unknown>;
+const coded = () => sent(TICKET);
 
 test('a ticket comes back as it was given', () => {
   expect(decodeTicket(coded(), 'The ticket')).toEqual(TICKET);
-  const limited = { ...TICKET, bandwidth: 1_000_000 };
-  expect(decodeTicket(JSON.parse(encodeTicket(limited)), 'The ticket')).toEqual(limited);
+  const limited = { ...TICKET, bandwidth: 1_000_000, readAll: 'bitmap-distrusted' } as const;
+  expect(decodeTicket(sent(limited), 'The ticket')).toEqual(limited);
 });
 
 test.each([
@@ -40,6 +42,7 @@ test.each([
   ['upload', { url: 'https://swift/v1/x/', query: 'a' }],
   ['quiesce', 'maybe'],
   ['bandwidth', 'fast'],
+  ['readAll', 'nonsense'],
   ['strange', 1],
 ])('a ticket whose %s is %j is refused by that name', (field, value) => {
   const error: unknown = attempt({ ...coded(), [field]: value });

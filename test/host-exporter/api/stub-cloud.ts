@@ -89,10 +89,8 @@ export async function startStubCloud(folder: string): Promise<StubCloud> {
 
   function ticket(run: string, disks: readonly string[]): object {
     const upload = { url: `${cloud.url}/swift/`, query: SIGNATURE };
-    const rest = { upload, quiesce: cloud.quiesce.mode, bandwidth: undefined };
-    const made = serverTicket(vault, run, disks, [...disks.keys()], rest);
-    // Catalogs may say more than is known here.
-    return { ...JSON.parse(encodeTicket(made)), more: true };
+    const rest = { upload, quiesce: cloud.quiesce.mode, bandwidth: undefined, readAll: undefined };
+    return encodeTicket(serverTicket(vault, run, disks, [...disks.keys()], rest));
   }
 
   const server = createServer(async (incoming, outgoing) => {

@@ -13,10 +13,8 @@ const GOOD = {
       name: 's/root',
       token: key,
       points: [{ run: OLD, size: 4096, manifest: 'a'.repeat(64) }],
-      lineage: 'x',
     },
   ],
-  more: true,
   upload: { url: 'https://swift/v1/AUTH_1/c/', query: '?temp_url_sig=x' },
 };
 
@@ -33,6 +31,8 @@ test('a ticket is read', () => {
 test.each([
   ['another run', { run: OLD }],
   ['no disks', { disks: [] }],
+  ['a field of a newer catalog', { more: true }],
+  ['a reason to read everything that it does not know', { readAll: 'full-moon' }],
   ['a key that is too short', { stagingPublicKey: 'AAAA' }],
   ['a token that is none', { disks: [{ ...GOOD.disks[0], token: '' }] }],
   [
