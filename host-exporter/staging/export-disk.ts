@@ -6,8 +6,9 @@ import { stagingKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '#vault/words.ts';
 import type { CopiedMoment, DiskPlan, HeldMoment } from '../changed-blocks/changed-block-source.ts';
+import { type DonePart, notDone, OtherParts } from './done-parts.ts';
 import { newPartBuilder, type PartBuilder } from './part-builder.ts';
-import { inOrder, type ReadStep, readAhead } from './read-ahead.ts';
+import { type ReadStep, readAhead } from './read-ahead.ts';
 
 export interface ExportSettings {
   readonly staging: Pick<ObjectStore, 'create'>;
@@ -21,6 +22,8 @@ export interface ExportSettings {
   readonly partSegments: number;
   /** Memory for the sealed data of the next part, one at a time; by default the exporter has its own. */
   readonly memory?: () => Uint8Array;
+  /** Parts that need not be made again, ascending; what this export makes has the numbers between and behind them. */
+  readonly done?: readonly DonePart[];
 }
 
 /** Bytes that an export of the plan will read: known before the first one. */
@@ -30,8 +33,8 @@ export function plannedBytes({ data, audit }: DiskPlan): number {
 
 /**
  * Reads what disk `index` of a held moment has to give and stages it as sealed parts, then the summary that says how many.
- * Memory is bounded by two parts: one being filled, one being written. Throws what reading (`qemu-failed`, …) and the store
- * (`store-failed`) throw.
+ * Resolves to how many parts the disk has. Memory is bounded by two parts: one being filled, one being written. Throws what reading
+ * (`qemu-failed`, …) and the store (`store-failed`) throw, and `OtherParts`.
  */
 export async function exportDisk(
   moment: HeldMoment,
@@ -39,14 +42,14 @@ export async function exportDisk(
   ticket: ExportTicket,
   lineage: string | undefined,
   settings: ExportSettings,
-): Promise<void> {
+): Promise<number> {
   const plan = moment.plans[index];
   if (plan === undefined) throw new RangeError(`The moment has no disk ${index}.`);
   const most = Math.min(settings.partSegments, SEGMENTS_PER_PART);
   const stage = openStage(ticket, settings, most, { diskSize: plan.disk.size, lineage });
   const pace = pacer(settings.bandwidth);
   const read = (offset: number, length: number, into: Uint8Array) => moment.read(index, offset, length, into);
-  for await (const step of readAhead(inOrder(plan, most), read)) {
+  for await (const step of readAhead(notDone(plan, most, settings.done ?? []), read)) {
     const bytes = step.kind === 'zero' ? 0 : step.bytes.length;
     await stage.add(step, bytes / SEGMENT_SIZE);
     settings.progress(bytes);
@@ -54,6 +57,7 @@ export async function exportDisk(
   }
   const parts = await stage.end();
   await stageSummary(ticket, settings.staging, summaryOf(moment, plan, parts));
+  return parts;
 }
 
 /** Fills parts and stages each one while the next is being filled. */
@@ -64,6 +68,7 @@ function openStage(
   disk: { diskSize: number; lineage: string | undefined },
 ) {
   const memoryOf = settings.memory ?? twoMemories(sealedDataSize(most));
+  const done = [...(settings.done ?? [])];
   let parts = 0;
   let part: PartBuilder | undefined;
   let writing: Promise<void> = Promise.resolve();
@@ -77,8 +82,18 @@ function openStage(
     // Awaited with the next part or at the end; until then its failure must not count as unhandled.
     writing.catch(() => undefined);
   };
+  /** Steps over the done parts before a segment: the number of each must have come. */
+  const pass = async (segment: number) => {
+    for (let next = done[0]; next !== undefined && next.first < segment; next = done[0]) {
+      await put();
+      if (parts !== next.part) throw new OtherParts(`part ${next.part} comes in place of part ${parts}`);
+      parts++;
+      done.shift();
+    }
+  };
   return {
     async add(step: ReadStep, segments: number) {
+      await pass(step.run.first);
       if (part?.full || (part?.carried ?? 0) + segments > most) await put();
       part ??= await newPartBuilder(ticket, parts, most, disk, memoryOf());
       if (step.kind === 'zero') part.addZero(step.run);
@@ -87,6 +102,7 @@ function openStage(
     },
     /** The number of parts, all of them staged. */
     async end() {
+      await pass(Number.POSITIVE_INFINITY);
       await put();
       await writing;
       return parts;

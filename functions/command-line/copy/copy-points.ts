@@ -13,6 +13,7 @@ import { whileHeld } from '../holds/read-hold.ts';
 import type { Progress } from '../progress/progress.ts';
 import { runBackup } from '../run-backup.ts';
 import type { CommandContext } from '../run-command.ts';
+import { copyPlan } from './copy-plan.ts';
 import { earlierCopies } from './earlier-copies.ts';
 
 export interface CopyRequest extends CopySelection {
@@ -39,8 +40,8 @@ export type CopiedPoint = { readonly run: string; readonly group: string; readon
 const FAULTS: ReadonlySet<string | undefined> = new Set(['damaged', 'object-missing', 'bad-format', 'point-unknown']);
 
 /**
- * Copies restore points to a vault of its own key, oldest first: each is a backup whose source is the other vault. What a copy that was
- * cut off has stored is found again by its content. Throws what `runBackup` throws, but for faults of single points.
+ * Copies restore points to a vault of its own key, oldest first: each is a backup whose source is the other vault. A copy that was cut
+ * off is gone on with. Throws what `runBackup` throws, but for faults of single points.
  */
 export async function copyPoints(request: CopyRequest, context: CommandContext): Promise<CopiedPoint[]> {
   const { source, target } = request;
@@ -88,7 +89,8 @@ async function copyOne(
   }
 }
 
-async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, group }: CommittedPoint) {
+async function backUpCopy(request: CopyRequest, machinery: Machinery, original: CommittedPoint) {
+  const { run, group } = original;
   const { source: from, target, bandwidth, signal, progress } = request;
   const { host, memory, ...parts } = machinery;
   // The point before this one was copied a moment ago, by another thread.
@@ -99,6 +101,7 @@ async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, gro
   const point = await runBackup({
     ...{ vault: { ...target, store: withSharedStaging(target.store, memory) }, host, source, group, signal, ...parts },
     ...{ quiesce: 'never', readAll: undefined, auditShare: 0, bandwidth },
+    plan: copyPlan(from, original, earlier, target, parts.partSegments),
     memory: () => roomForPart(memory),
     watch: {
       planned(_, bytes) {
