@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
-import { readPoint } from '#vault/records.ts';
+import { readListedPoint, readPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
 import { type PointSummary, summaryOf } from './point-summary.ts';
 
@@ -30,9 +30,10 @@ export async function listPoints(vault: Vault, { limit, marker, group }: PointsW
   return { points, ...(rest.length > limit && last !== undefined ? { next: last.run } : {}) };
 }
 
-async function listOne(vault: Vault, { run, group, takenAt, disks, point }: CommittedPoint): Promise<ListedPoint> {
+async function listOne(vault: Vault, committed: CommittedPoint): Promise<ListedPoint> {
+  const { run, group, takenAt, disks } = committed;
   try {
-    return summaryOf(await readPoint(vault, point));
+    return summaryOf(await readListedPoint(vault, committed));
   } catch (error) {
     if (codeOf(error) === undefined || !(error instanceof Error)) throw error;
     const bare: RestorePoint = { id: run, group, takenAt, disks: [] };
