@@ -2,9 +2,15 @@ import { EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { VaultState } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
+import type {
+  ChangedBlockSource,
+  DiskPlan,
+  HeldMoment,
+  MomentRequest,
+  SourceDisk,
+} from '#vault/staging/changed-block-source.ts';
+import { bytesInside } from '#vault/staging/read-span.ts';
 import type { Vault } from '#vault/vault.ts';
-import type { ChangedBlockSource, DiskPlan, HeldMoment, MomentRequest, SourceDisk } from './changed-block-source.ts';
-import { bytesInside } from './read-span.ts';
 import { planCopy } from './vault-plan.ts';
 import { openWindows, type Windows } from './vault-windows.ts';
 

@@ -1,5 +1,5 @@
 import type { Vault } from '#vault/vault.ts';
-import type { EarlierCopy } from '../../../host-exporter/changed-blocks/vault-source.ts';
+import type { EarlierCopy } from './vault-source.ts';
 
 type VaultWithJournal = Pick<Vault, 'id' | 'journal'>;
 

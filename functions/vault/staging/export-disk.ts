@@ -1,11 +1,11 @@
-import { partAgreement, sealedDataSize, sealSummary } from '#vault/format/staged-part.ts';
-import { type ExportSummary, encodeSummary } from '#vault/format/summary.ts';
-import { agreeAsSender } from '#vault/keys/hpke.ts';
-import type { ExportTicket } from '#vault/runs.ts';
-import { stagingKey } from '#vault/store/object-names.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
-import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '#vault/words.ts';
-import type { CopiedMoment, DiskPlan, HeldMoment } from '../changed-blocks/changed-block-source.ts';
+import { partAgreement, sealedDataSize, sealSummary } from '../format/staged-part.ts';
+import { type ExportSummary, encodeSummary } from '../format/summary.ts';
+import { agreeAsSender } from '../keys/hpke.ts';
+import type { ExportTicket } from '../runs.ts';
+import { stagingKey } from '../store/object-names.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '../words.ts';
+import type { CopiedMoment, DiskPlan, HeldMoment } from './changed-block-source.ts';
 import { newPartBuilder, type PartBuilder } from './part-builder.ts';
 import { inOrder, type ReadStep, readAhead } from './read-ahead.ts';
 
