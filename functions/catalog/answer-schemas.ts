@@ -89,6 +89,8 @@ export const ANSWERS = {
     },
     'missing?': listOf(text),
     'warnings?': listOf(warning),
+    'hooks?': listOf({ enum: ['before', 'after'] }),
+    'copyTo?': NAME,
   }),
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],

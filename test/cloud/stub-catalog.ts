@@ -47,8 +47,9 @@ export interface StubCatalog {
   close(): void;
 }
 
-export async function startStubCatalog(): Promise<StubCatalog> {
-  const server = createServer((request, response) => void answer(stub, request, response));
+/** `onAsked` is told of each request before it is answered. */
+export async function startStubCatalog(onAsked: (asked: StubRequest) => void = () => undefined): Promise<StubCatalog> {
+  const server = createServer((request, response) => void answer(stub, request, response, onAsked));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const address = server.address();
   const stub: StubCatalog = {
@@ -67,13 +68,19 @@ export async function startStubCatalog(): Promise<StubCatalog> {
   return stub;
 }
 
-async function answer(stub: StubCatalog, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  stub: StubCatalog,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onAsked: (asked: StubRequest) => void,
+): Promise<void> {
   const text = Buffer.concat(await request.toArray()).toString();
   const { pathname } = new URL(request.url ?? '/', stub.url);
   const token = String(request.headers['x-auth-token'] ?? '');
   const body = (text === '' ? {} : JSON.parse(text)) as Document;
   const asked = { method: request.method ?? '', path: pathname, token, body };
   stub.requests.push(asked);
+  onAsked(asked);
   const { nonsense } = stub.faults;
   if (nonsense?.matches.test(`${asked.method} ${asked.path}`)) {
     response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
@@ -154,7 +161,13 @@ function startRun(stub: StubCatalog, body: Document): Answer {
   const run = `20261121-120000-${String(stub.runs.size).padStart(6, '0')}`;
   const started: StubRun = { run, request: id, policy, reason, state: 'started', members };
   stub.runs.set(run, started);
-  return [201, { ...started, warnings: [] }];
+  return [201, { ...started, ...asideOf(stub.policies.get(policy) ?? {}), warnings: [] }];
+}
+
+/** What the policy wants besides, as the catalog says it. */
+function asideOf({ hooks, copyTo }: Document): Document {
+  const times = (Array.isArray(hooks) ? hooks : []).map(({ when }) => when).filter((when) => when !== 'failed');
+  return { hooks: [...new Set(times)], ...(copyTo ? { copyTo: (copyTo as Document)['vault'] } : {}) };
 }
 
 const isOpen = ({ state }: StubRun) => state !== 'committed' && state !== 'abandoned';
