@@ -107,7 +107,7 @@ test('imports point inwards, functions do not know each other, and packages stay
 test.each([
   ['functions/vault/format/page.ts', '../store/file-store.ts'],
   ['functions/segment-processor/handler.ts', '../point-committer/commit-run.ts'],
-  ['host-exporter/staging/export-disk.ts', '../../functions/host/function-host.ts'],
+  ['#vault/staging/export-disk.ts', '../../functions/host/function-host.ts'],
   ['host-exporter/libvirt/virsh.ts', '../api/api-error.ts'],
   ['host-exporter/libvirt/virsh.ts', 'fast-xml-parser'],
   ['functions/vault/vault.ts', '../../host-exporter/qemu/nbd-client.ts'],

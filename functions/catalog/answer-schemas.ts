@@ -90,6 +90,8 @@ export const ANSWERS = {
     },
     'missing?': listOf(text),
     'warnings?': listOf(warning),
+    'hooks?': listOf({ enum: ['before', 'after'] }),
+    'copyTo?': NAME,
   }),
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
@@ -141,10 +143,17 @@ export const ANSWERS = {
       upkeep: UUID,
       state: { enum: ['running', 'done', 'failed'] },
       startedAt: time,
+      'seenAt?': time,
       'endedAt?': time,
       'problem?': text,
     },
     'report?': { type: 'object' },
+  }),
+  Copy: document({
+    ...{ copy: UUID, vault: NAME, to: NAME, 'group?': NAME, state: { enum: ['running', 'done', 'failed'] } },
+    ...{ startedAt: time, 'seenAt?': time, 'endedAt?': time, 'problem?': text },
+    ...{ copied: { type: 'integer' }, 'newest?': run, bytesRead: bytes },
+    failed: listOf(document({ point: run, message: text })),
   }),
   PolicyDefinition: POLICY_SCHEMA,
 } as const;

@@ -14,7 +14,7 @@ export function openCatalog(settings: CatalogSettings, store: ObjectStore, tenan
     ...{ registry, tenants, endpoints, publicUrl },
     tokens: openTokenChecker(keystone),
     runs: openRuns(registry, tenants),
-    upkeeps: new Map(),
+    background: new Map(),
     limits: { requestsPerMinute: limits.requests_per_minute, refusalsPerMinute: limits.refusals_per_minute },
     now: () => new Date(),
   };

@@ -1,6 +1,8 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
+import { type DonePart, doneBytes } from '#vault/staging/done-parts.ts';
+import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
 import type { Vault } from '#vault/vault.ts';
 import type {
   ChangedBlockSource,
@@ -8,8 +10,6 @@ import type {
   HeldMoment,
   SourceDisk,
 } from '../../host-exporter/changed-blocks/changed-block-source.ts';
-import { type DonePart, doneBytes } from '../../host-exporter/staging/done-parts.ts';
-import { exportDisk, plannedBytes } from '../../host-exporter/staging/export-disk.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';
 import { giveUpDeadRuns, giveUpRun } from './give-up-run.ts';

@@ -7,7 +7,7 @@ import { Folder } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { SegmentRun } from '#vault/words.ts';
 import type { DiskPlan } from '../../host-exporter/changed-blocks/changed-block-source.ts';
-import { checkCovered, type DonePart, OtherParts } from '../../host-exporter/staging/done-parts.ts';
+import { checkCovered, type DonePart, OtherParts } from '#vault/staging/done-parts.ts';
 import { noTotals, readReceipt, receiptsOf } from '../point-committer/receipts.ts';
 import { isGone, thisProcess } from './this-process.ts';
 

@@ -1,9 +1,9 @@
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { Vault } from '#vault/vault.ts';
 import { copyPlan } from '../../functions/command-line/copy/copy-plan.ts';
-import { earlierCopies } from '../../functions/command-line/copy/earlier-copies.ts';
+import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
-import { openVaultSource } from '../../host-exporter/changed-blocks/vault-source.ts';
+import { openVaultSource } from '../../functions/replicator/vault-source.ts';
 import { openInlineHost } from './inline-host.ts';
 
 export interface CopySettings {

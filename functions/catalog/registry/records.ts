@@ -44,13 +44,35 @@ export interface RequestRecord {
   readonly run: string;
 }
 
-export interface UpkeepRecord {
-  readonly upkeep: string;
+/** Work that goes on after its request was answered. */
+export interface BackgroundRecord {
+  /** Who does it: one process at one time. */
+  readonly id: string;
   readonly state: 'running' | 'done' | 'failed';
   readonly startedAt: string;
+  /** The last sign of life of the process that does it. */
+  readonly seenAt?: string;
   readonly endedAt?: string;
-  readonly report?: Readonly<Record<string, unknown>>;
   readonly problem?: string;
+}
+
+export interface UpkeepRecord extends BackgroundRecord {
+  readonly report?: Readonly<Record<string, unknown>>;
+}
+
+/** Restore points of a vault that are copied to another one of the project. */
+export interface CopyRecord extends BackgroundRecord {
+  readonly vault: string;
+  readonly to: string;
+  /** Of this policy only. */
+  readonly group?: string;
+  /** Restore points that were copied; the newest of them, as the other vault calls it. */
+  readonly copied: number;
+  readonly newest?: string;
+  /** Bytes of disk that were read. */
+  readonly bytesRead: number;
+  /** Restore points of which something is damaged in the vault, the first of them. */
+  readonly failed: readonly { readonly point: string; readonly message: string }[];
 }
 
 export interface RunRecord {
@@ -116,6 +138,7 @@ const shape = (properties: Record<string, object>) => ({
   properties,
   required: Object.keys(properties),
 });
+const background = { state: text, startedAt: text };
 /** Only what is relied upon: the registry is the operator's own, and a damaged record must not look like a sound one. */
 const CHECKS = {
   vaults: checker<VaultRecord>(
@@ -133,7 +156,11 @@ const CHECKS = {
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
   distrusts: checker<DistrustRecord>(shape({ run: text }), 'A distrust in the registry'),
   lasts: checker<LastRecord>(shape({ point: text }), 'A last point in the registry'),
-  upkeeps: checker<UpkeepRecord>(shape({ upkeep: text, state: text, startedAt: text }), 'An upkeep in the registry'),
+  upkeeps: checker<UpkeepRecord>(shape(background), 'An upkeep in the registry'),
+  copies: checker<CopyRecord>(
+    shape({ ...background, vault: text, to: text, copied: { type: 'integer' }, failed: { type: 'array' } }),
+    'A copy in the registry',
+  ),
   runs: checker<RunRecord>(
     shape({
       ...{ run: text, policy: text, vault: text, startedAt: text, quiesce: text },
@@ -189,6 +216,7 @@ export async function requireRecord<K extends RecordKind>(
     exporters: 'exporter',
     requests: 'request',
     upkeeps: 'upkeep',
+    copies: 'copy',
     lasts: 'restore point',
     distrusts: 'distrust',
   }[kind];

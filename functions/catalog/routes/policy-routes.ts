@@ -8,7 +8,7 @@ import { expireGroup } from '../points/expire-group.ts';
 import { checkPolicy } from '../policies/check-policy.ts';
 import { nextRun } from '../policies/schedule.ts';
 import { triggerOf } from '../policies/trigger.ts';
-import { checkRecord, type PolicyRecord, readRecord, requireRecord } from '../registry/records.ts';
+import { checkRecord, type PolicyRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
 
@@ -40,11 +40,11 @@ const TRIES = 5;
 async function putPolicy({ registry, now }: Catalog, { params, body }: ApiRequest, { project }: Caller) {
   const policy = nameIn(params, 'policy');
   const definition = checkPolicy(body, now());
-  if ((await readRecord(registry, 'vaults', project, definition.vault)) === undefined) {
-    throw new EkkoError(
-      'bad-input',
-      `There is no vault ${definition.vault} in this project. Make it by PUT /v1/vaults/${definition.vault}.`,
-    );
+  const own = await vaultOf(registry, project, definition.vault);
+  const copies = definition.copyTo && (await vaultOf(registry, project, definition.copyTo.vault));
+  if (copies?.id === own.id) {
+    const found = `${copies.vault} is another name of the vault ${own.vault}`;
+    throw new EkkoError('bad-input', `The policy copies to the vault that it backs up to: ${found}. Name another one.`);
   }
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     const record: PolicyRecord = { policy, definition, updatedAt: now().toISOString() };
@@ -54,6 +54,12 @@ async function putPolicy({ registry, now }: Catalog, { params, body }: ApiReques
     return { status: found === undefined ? 201 : 200, body: shown(record, now()) };
   }
   throw new EkkoError('busy', `Policy ${policy} is being changed by others. Try again.`);
+}
+
+async function vaultOf(registry: Catalog['registry'], project: string, vault: string): Promise<VaultRecord> {
+  const found = await readRecord(registry, 'vaults', project, vault);
+  if (found !== undefined) return found.value;
+  throw new EkkoError('bad-input', `There is no vault ${vault} in this project. Make it by PUT /v1/vaults/${vault}.`);
 }
 
 async function forgetPolicy(catalog: Catalog, { params, query }: ApiRequest, caller: Caller) {

@@ -172,7 +172,8 @@ function runUnderWay(policy: string, { run, at, process }: OpenRun): EkkoError {
   return Object.assign(new EkkoError('run-under-way', message), { run: request ?? run });
 }
 
-function checkEscrow({ escrow }: VaultState): void {
+/** Throws `no-escrow` for a vault whose key exists only once. */
+export function checkEscrow({ escrow }: VaultState): void {
   if (escrow !== 'missing') return;
   throw new EkkoError(
     'no-escrow',

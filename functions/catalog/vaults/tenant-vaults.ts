@@ -27,7 +27,7 @@ export interface WantedVault {
 /** A vault that is open, with keys and token in memory until it is closed. */
 export interface TenantVault {
   readonly vault: Vault;
-  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`) over this vault. Rejects with its code. */
+  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`, `replicator`) over this vault. Rejects with its code. */
   invoke(name: string, event: unknown): Promise<unknown>;
   /** The right to write below `staging/<run>/` and nothing else, for some hours: an object goes to `url + key + query` by PUT. */
   upload(run: string): Promise<UploadRight>;

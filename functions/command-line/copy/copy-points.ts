@@ -4,9 +4,10 @@ import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
 import type { Vault } from '#vault/vault.ts';
-import { openVaultSource } from '../../../host-exporter/changed-blocks/vault-source.ts';
 import type { FunctionHost } from '../../host/function-host.ts';
-import { type CopySelection, choosePoints } from '../../replicator/choose-points.ts';
+import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts';
+import { earlierCopies } from '#vault/copies/earlier-copies.ts';
+import { openVaultSource } from '../../replicator/vault-source.ts';
 import { openEmbeddedHost } from '../backup/open-host.ts';
 import { planStaging } from '../backup/plan-staging.ts';
 import { whileHeld } from '../holds/read-hold.ts';
@@ -14,7 +15,6 @@ import type { Progress } from '../progress/progress.ts';
 import { runBackup } from '../run-backup.ts';
 import type { CommandContext } from '../run-command.ts';
 import { copyPlan } from './copy-plan.ts';
-import { earlierCopies } from './earlier-copies.ts';
 
 export interface CopyRequest extends CopySelection {
   readonly source: Vault;

@@ -23,6 +23,7 @@ export function openTenantFunctions(
         'point-committer': bundlePath('point-committer'),
         retention: bundlePath('retention'),
         sweeper: bundlePath('sweeper'),
+        replicator: bundlePath('replicator'),
         verifier: bundlePath('verifier'),
       },
       environment: {

@@ -1,4 +1,4 @@
-import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
+import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 
 /** What is done with a run of a disk's plan. */
 export type Step = { readonly kind: 'data' | 'zero' | 'audit'; readonly run: SegmentRun };

@@ -2,9 +2,9 @@ import { LRUCache } from 'lru-cache';
 import type { Manifest } from '#vault/format/manifest.ts';
 import { readManifest } from '#vault/records.ts';
 import { openDiskReader } from '#vault/restore/read-disk.ts';
+import { intersect } from '#vault/staging/segment-runs.ts';
 import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import { intersect } from './segment-runs.ts';
 
 /** Reads a disk out of a vault as an exporter asks for it: in small ascending pieces, several at once. */
 export interface Windows {

@@ -3,9 +3,9 @@ import type { Manifest } from '#vault/format/manifest.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import { openRedirects } from '#vault/moves/redirects.ts';
 import { readManifest, readPage } from '#vault/records.ts';
+import { createRunBuilder, subtract } from '#vault/staging/segment-runs.ts';
 import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PAGE, type SegmentRun, segmentsOf } from '#vault/words.ts';
-import { createRunBuilder, subtract } from './segment-runs.ts';
 
 /** What a copy reads, and what it knows to be zero. */
 export interface CopyRuns {

@@ -1,5 +1,5 @@
-import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type { DiskPlan } from '../changed-blocks/changed-block-source.ts';
+import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
+import type { DiskPlan } from './changed-block-source.ts';
 import { inOrder, type Step } from './read-ahead.ts';
 
 /** A part of a disk that has been processed, by a process that died: it holds whatever the plan lists of segments `first` to `end` - 1. */

@@ -1,5 +1,5 @@
 /** Sets of segments as ascending runs that neither touch nor overlap. Pure; cost and memory go with the number of runs. */
-import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
+import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 
 export interface RunBuilder {
   /** Adds the segments that bytes `[offset, offset + length)` touch. Offsets must not go backwards. */

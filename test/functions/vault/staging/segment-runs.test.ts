@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { SegmentRun } from '../../../functions/vault/words.ts';
 import {
   closeGaps,
   countSegments,
@@ -9,8 +8,9 @@ import {
   sample,
   subtract,
   unite,
-} from '../../../host-exporter/changed-blocks/segment-runs.ts';
-import { segments } from './disk-model.ts';
+} from '#vault/staging/segment-runs.ts';
+import type { SegmentRun } from '../../../../functions/vault/words.ts';
+import { segments } from '../../../host-exporter/changed-blocks/disk-model.ts';
 
 const SEGMENT = 65_536;
 const set = fc.uniqueArray(fc.nat(60)).map((numbers) => numbers.toSorted((a, b) => a - b));

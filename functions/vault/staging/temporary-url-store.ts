@@ -1,11 +1,11 @@
-import { EkkoError } from '#vault/errors.ts';
-import type { UploadRight } from '#vault/export-ticket.ts';
-import { checkKey } from '#vault/store/check-key.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
-import { networkFailure } from '#vault/store/swift/network-failure.ts';
-import { withRetries } from '#vault/store/swift/patience.ts';
-import { refusalOf } from '#vault/store/swift/swift-requests.ts';
-import type { Peers } from './peers.ts';
+import { EkkoError } from '../errors.ts';
+import type { UploadRight } from '../export-ticket.ts';
+import { checkKey } from '../store/check-key.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import type { Exchange } from '../store/swift/http-exchange.ts';
+import { networkFailure } from '../store/swift/network-failure.ts';
+import { type Patience, withRetries } from '../store/swift/patience.ts';
+import { refusalOf } from '../store/swift/swift-requests.ts';
 
 const LARGEST_ANSWER = 64 * 1024;
 
@@ -14,7 +14,7 @@ const LARGEST_ANSWER = 64 * 1024;
  * `store-failed`; no message has the signature in it.
  */
 export function openTemporaryUrlStore(
-  { exchange, patience }: Peers,
+  { exchange, patience }: { readonly exchange: Exchange; readonly patience: Patience },
   upload: () => UploadRight,
 ): Pick<ObjectStore, 'create'> {
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { choosePoints } from '#vault/copies/choose-points.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
-import { choosePoints } from '../../../functions/replicator/choose-points.ts';
 
 const AT = '2026-11-20T19:15:03.000Z';
 const VAULT = '0'.repeat(32);

@@ -1,5 +1,5 @@
-import { EkkoError } from '#vault/errors.ts';
-import { SEGMENT_SIZE } from '#vault/words.ts';
+import { EkkoError } from '../errors.ts';
+import { SEGMENT_SIZE } from '../words.ts';
 import type { DiskPlan } from './changed-block-source.ts';
 
 /** Most bytes of one read: more gains nothing, and costs memory. */

@@ -1,4 +1,4 @@
-import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
+import type { CommittedPoint, VaultState } from '../journal/state.ts';
 
 /** Which restore points are to be copied. */
 export interface CopySelection {

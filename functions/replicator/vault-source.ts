@@ -1,20 +1,19 @@
+import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 import { EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { VaultState } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
+import type {
+  ChangedBlockSource,
+  DiskPlan,
+  HeldMoment,
+  MomentRequest,
+  SourceDisk,
+} from '#vault/staging/changed-block-source.ts';
+import { bytesInside } from '#vault/staging/read-span.ts';
 import type { Vault } from '#vault/vault.ts';
-import type { ChangedBlockSource, DiskPlan, HeldMoment, MomentRequest, SourceDisk } from './changed-block-source.ts';
-import { bytesInside } from './read-span.ts';
 import { planCopy } from './vault-plan.ts';
 import { openWindows, type Windows } from './vault-windows.ts';
-
-/** An earlier copy, in the vault that is copied to, of a disk of the same vault. */
-export interface EarlierCopy {
-  /** The restore point that is the copy, in the vault that is copied to. */
-  readonly point: string;
-  /** The manifest that it was copied from, in the vault that is copied from. */
-  readonly manifest: string;
-}
 
 export interface VaultSourceRequest {
   /** The vault that is copied from. */

@@ -1,5 +1,12 @@
-import type { Vault } from '#vault/vault.ts';
-import type { EarlierCopy } from '../../../host-exporter/changed-blocks/vault-source.ts';
+import type { Vault } from '../vault.ts';
+
+/** An earlier copy, in the vault that is copied to, of a disk of the same vault. */
+export interface EarlierCopy {
+  /** The restore point that is the copy, in the vault that is copied to. */
+  readonly point: string;
+  /** The manifest that it was copied from, in the vault that is copied from. */
+  readonly manifest: string;
+}
 
 type VaultWithJournal = Pick<Vault, 'id' | 'journal'>;
 

@@ -1,9 +1,9 @@
-import { isZero } from '#vault/dedupe/segment-id.ts';
-import { RUNS_PER_PART } from '#vault/format/receipt.ts';
-import { newStagedPart, type PartHeader, type PartRun, partAgreement, RunKind } from '#vault/format/staged-part.ts';
-import { agreeAsSender } from '#vault/keys/hpke.ts';
-import type { ExportTicket } from '#vault/runs.ts';
-import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
+import { isZero } from '../dedupe/segment-id.ts';
+import { RUNS_PER_PART } from '../format/receipt.ts';
+import { newStagedPart, type PartHeader, type PartRun, partAgreement, RunKind } from '../format/staged-part.ts';
+import { agreeAsSender } from '../keys/hpke.ts';
+import type { ExportTicket } from '../runs.ts';
+import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 
 /** A part under construction: what was read goes in, in disk order; only ciphertext is held. */
 export interface PartBuilder {
