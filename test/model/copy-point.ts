@@ -1,7 +1,7 @@
+import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { Vault } from '#vault/vault.ts';
 import { copyPlan } from '../../functions/command-line/copy/copy-plan.ts';
-import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
 import { openVaultSource } from '../../functions/replicator/vault-source.ts';
 import { openInlineHost } from './inline-host.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { choosePoints } from '#vault/copies/choose-points.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import { readPoint } from '#vault/records.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { choosePoints } from '#vault/copies/choose-points.ts';
 import { replaceObject } from '../damage.ts';
 import { type Fault, openFaultyStore } from '../faulty-store.ts';
 import { copyPoint } from './copy-point.ts';

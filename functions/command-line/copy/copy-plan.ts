@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 import { type CommittedPoint, newestEpoch } from '#vault/journal/state.ts';
 import type { Vault } from '#vault/vault.ts';
-import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 
 /** Another way to cut a disk into parts needs another number. */
 const CUT = 1;

@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
+import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts';
+import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { codeOf } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { FunctionHost } from '../../host/function-host.ts';
-import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts';
-import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { openVaultSource } from '../../replicator/vault-source.ts';
 import { openEmbeddedHost } from '../backup/open-host.ts';
 import { planStaging } from '../backup/plan-staging.ts';
