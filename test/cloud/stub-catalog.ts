@@ -108,7 +108,7 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   if (!path.startsWith('/v1/')) return [200, {}];
   if (token === '') return problem(401, 'token-refused');
   if (path === '/v1/exporters') return [200, { exporters: [] }];
-  if (path === '/v1/policies') return [200, { policies: [] }];
+  if (path === '/v1/policies') return [200, { policies: overdueIn(stub) }];
   const [, kind = '', name = '', what = ''] =
     /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?(?:\/([^/]+))?$/.exec(path) ?? [];
   if (path.includes('/copies')) return copies(stub, method, name, body);
@@ -119,6 +119,10 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   const run = kind === 'runs' ? findRun(stub, name) : undefined;
   return run === undefined ? missing : runAnswer(stub, run, method, what, body);
 }
+
+/** Of which a test says so. */
+const overdueIn = ({ policies }: StubCatalog): Document[] =>
+  [...policies].flatMap(([policy, definition]) => ('overdue' in definition ? [{ ...definition, policy }] : []));
 
 /** By its own id, or the caller's. */
 function findRun({ runs }: StubCatalog, name: string): StubRun | undefined {
