@@ -28,9 +28,10 @@ export interface ExporterRecord {
   readonly seenAt: string;
 }
 
-/** Of a policy: its newest restore point, and when its newest run began. */
+/** Of a policy: its newest restore point; its newest run, and when that began. */
 export interface LastRecord {
   readonly point?: string;
+  readonly run?: string;
   readonly begunAt?: string;
 }
 
@@ -157,7 +158,7 @@ const CHECKS = {
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
   distrusts: checker<DistrustRecord>(shape({ run: text }), 'A distrust in the registry'),
   lasts: checker<LastRecord>(
-    { type: 'object', properties: { point: text, begunAt: text } },
+    { type: 'object', properties: { point: text, run: text, begunAt: text } },
     'A last point in the registry',
   ),
   upkeeps: checker<UpkeepRecord>(shape(background), 'An upkeep in the registry'),

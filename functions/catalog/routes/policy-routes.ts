@@ -21,7 +21,8 @@ export const POLICY_ROUTES: readonly CallerRoute[] = [
     ...{ method: 'GET', path: '/v1/policies/{policy}', right: 'read' },
     serve: async (catalog, { params }, { project }) => {
       const { value } = await requireRecord(catalog.registry, 'policies', project, nameIn(params, 'policy'));
-      return { status: 200, body: await shownWithLast(catalog, project, value) };
+      const open = await openRun(catalog, project, value.policy);
+      return { status: 200, body: { ...(await shownWithLast(catalog, project, value)), ...open } };
     },
   },
   { method: 'GET', path: '/v1/policies', right: 'read', serve: listPolicies },
@@ -69,6 +70,13 @@ async function listPolicies(catalog: Catalog, { query }: ApiRequest, { project }
     policies.push(policy);
   }
   return { status: 200, body: { policies } };
+}
+
+/** The policy's run that has not ended, as its caller calls it. */
+async function openRun({ registry }: Catalog, project: string, policy: string) {
+  const run = (await readRecord(registry, 'lasts', project, policy))?.value.run;
+  const record = run === undefined ? undefined : (await readRecord(registry, 'runs', project, run))?.value;
+  return record === undefined || record.ended !== undefined ? {} : { openRun: record.request ?? record.run };
 }
 
 async function shownWithLast({ registry, now }: Catalog, project: string, record: PolicyRecord) {

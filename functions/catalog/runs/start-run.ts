@@ -54,7 +54,7 @@ export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish):
     // Before the run is written down: whoever repeats a start that broke off comes here again. Without it the point will name what it lacks.
     await keepTopology(tenant.vault, run, topology).catch(() => undefined);
     await writeDown(catalog, caller, record);
-    const begun = { begunAt: record.startedAt };
+    const begun = { run: record.run, begunAt: record.startedAt };
     await noteLast(catalog.registry, caller.project, record.policy, begun).catch(() => undefined);
     catalog.runs.keep(caller, record.run, tenant);
     return { record, warnings, fresh: true };

@@ -45,9 +45,11 @@ test('a policy that no run has begun for is overdue since its first time, in lis
 
 test('a run that begins ends that, also one that fails later', async () => {
   const { body } = await lab.call('POST', '/v1/runs', { body: { policy: 'a' } });
+  expect((await lab.call('GET', '/v1/policies/a')).body).toMatchObject({ openRun: body.run });
   expect((await lab.call('GET', '/v1/policies/a')).body.overdue).toBeUndefined();
   await lab.call('DELETE', `/v1/runs/${body.run}`);
   expect((await lab.call('GET', '/v1/policies/a')).body.overdue).toBeUndefined();
+  expect((await lab.call('GET', '/v1/policies/a')).body.openRun).toBeUndefined();
   expect(await namesAt('?overdue=true')).toEqual(['b', 'c']);
   expect(await namesAt('')).toEqual(['a', 'b', 'c']);
 });
