@@ -58,6 +58,8 @@ export const ANSWERS = {
     properties: {
       ...POLICY_SCHEMA.properties,
       ...{ policy: NAME, updatedAt: time, nextRun: time, lastPoint: run },
+      openRun: { ...text, description: 'The run under way, by the id that its caller gave.' },
+      overdue: { ...time, description: 'When a run should have begun by the schedule, and none has since.' },
       trigger: {
         ...text,
         description: 'A cron pattern in UTC that fires whenever the schedule can be due, and at other times too.',

@@ -68,7 +68,11 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     problems: [409],
   },
   'GET /v1/policies/{policy}': { summary: 'A policy.', answers: { 200: 'Policy' } },
-  'GET /v1/policies': { summary: 'The policies of the project.', answers: { 200: 'Policies' }, query: PAGE },
+  'GET /v1/policies': {
+    summary: 'The policies of the project.',
+    answers: { 200: 'Policies' },
+    query: { ...PAGE, vault: 'Of this vault only.', overdue: '`true`: only those of which a run should have begun.' },
+  },
   'DELETE /v1/policies/{policy}': {
     summary: 'Delete a policy; its restore points stay.',
     answers: { 200: 'ForgottenPolicy' },

@@ -55,7 +55,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const member = createMember(
       {
         ...{ run, server, project, source, records, budget, exports },
-        stagingFor: (ticket) => openTemporaryUrlStore(peers, () => ticket().upload),
+        stagingFor: (ticket, renew) => openTemporaryUrlStore(peers, () => ticket().upload, renew),
         auditShare: settings.audit_share,
         watchdogMs: settings.watchdog_seconds * 1000,
         holdMs: settings.hold_seconds * 1000,

@@ -47,6 +47,8 @@ export interface StubCatalog {
   readonly runs: Map<string, StubRun>;
   readonly copies: Document[];
   readonly requests: StubRequest[];
+  /** Tokens that have ended. */
+  readonly refused: Set<string>;
   close(): void;
 }
 
@@ -64,6 +66,7 @@ export async function startStubCatalog(onAsked: (asked: StubRequest) => void = (
     runs: new Map(),
     copies: [],
     requests: [],
+    refused: new Set(),
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -106,9 +109,9 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   if (path === '/healthcheck') return [200, { status: 'ok' }];
   // Webhooks.
   if (!path.startsWith('/v1/')) return [200, {}];
-  if (token === '') return problem(401, 'token-refused');
+  if (token === '' || stub.refused.has(token)) return problem(401, 'token-refused');
   if (path === '/v1/exporters') return [200, { exporters: [] }];
-  if (path === '/v1/policies') return [200, { policies: [] }];
+  if (path === '/v1/policies') return [200, { policies: overdueIn(stub) }];
   const [, kind = '', name = '', what = ''] =
     /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?(?:\/([^/]+))?$/.exec(path) ?? [];
   if (path.includes('/copies')) return copies(stub, method, name, body);
@@ -119,6 +122,10 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   const run = kind === 'runs' ? findRun(stub, name) : undefined;
   return run === undefined ? missing : runAnswer(stub, run, method, what, body);
 }
+
+/** Of which a test says so. */
+const overdueIn = ({ policies }: StubCatalog): Document[] =>
+  [...policies].flatMap(([policy, definition]) => ('overdue' in definition ? [{ ...definition, policy }] : []));
 
 /** By its own id, or the caller's. */
 function findRun({ runs }: StubCatalog, name: string): StubRun | undefined {
@@ -164,7 +171,9 @@ function policyAnswer(stub: StubCatalog, method: string, name: string, body: Doc
   if (method === 'DELETE') return [200, { policy: name, message: 'Its restore points stay.' }];
   const { schedule: kept } = stub.policies.get(name) as { schedule?: { cron: string } };
   const times = kept === undefined ? {} : { nextRun: '2030-01-01T03:05:00.000Z', trigger: kept.cron };
-  return [status, { ...stub.policies.get(name), policy: name, ...times }];
+  const open = [...stub.runs.values()].find((run) => run.policy === name && isOpen(run));
+  const running = open === undefined ? {} : { openRun: open.request };
+  return [status, { ...stub.policies.get(name), policy: name, ...times, ...running }];
 }
 
 function startRun(stub: StubCatalog, body: Document): Answer {

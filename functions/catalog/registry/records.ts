@@ -28,9 +28,11 @@ export interface ExporterRecord {
   readonly seenAt: string;
 }
 
-/** The newest restore point of a policy. */
+/** Of a policy: its newest restore point; its newest run, and when that began. */
 export interface LastRecord {
-  readonly point: string;
+  readonly point?: string;
+  readonly run?: string;
+  readonly begunAt?: string;
 }
 
 /** Of a policy: the bitmaps of its disks are not to be built upon until a run that read everything is committed. */
@@ -155,7 +157,10 @@ const CHECKS = {
   exporters: checker<ExporterRecord>(shape({ host: text, url: text, seenAt: text }), 'An exporter in the registry'),
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
   distrusts: checker<DistrustRecord>(shape({ run: text }), 'A distrust in the registry'),
-  lasts: checker<LastRecord>(shape({ point: text }), 'A last point in the registry'),
+  lasts: checker<LastRecord>(
+    { type: 'object', properties: { point: text, run: text, begunAt: text } },
+    'A last point in the registry',
+  ),
   upkeeps: checker<UpkeepRecord>(shape(background), 'An upkeep in the registry'),
   copies: checker<CopyRecord>(
     shape({ ...background, vault: text, to: text, copied: { type: 'integer' }, failed: { type: 'array' } }),

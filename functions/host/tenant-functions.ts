@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
-import type { FunctionPlace, VaultFunctions } from '../../catalog/vaults/swift-vaults.ts';
-import { bundlePath } from '../../host/bundles.ts';
-import { openFunctionHost } from '../../host/function-host.ts';
+import type { FunctionPlace, VaultFunctions } from '../rim/vault-functions.ts';
+import { bundlePath } from './bundles.ts';
+import { openFunctionHost } from './function-host.ts';
 
 /** One computes while another waits for the store. */
 const CALLS_PER_WORKER = 2;
