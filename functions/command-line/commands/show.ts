@@ -42,7 +42,13 @@ export function addShow(program: Command, run: Runner): void {
 function showTopology({ id, topology }: RestorePoint, { screen }: CommandContext): ExitCode {
   if (topology === undefined)
     throw new EkkoError('not-found', `Restore point ${id} does not tell what its disks belong to: none of a cloud's.`);
-  screen.lines(...JSON.stringify(topology, null, 2).split('\n'));
+  // What JSON leaves as it is, and a terminal may obey.
+  const text = JSON.stringify(topology, null, 2).replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped);
+  screen.lines(...text.split('\n'));
   screen.document({ point: id, topology });
   return ExitCode.done;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

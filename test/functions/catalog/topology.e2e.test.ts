@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readPoint } from '#vault/records.ts';
 import { topologyKey } from '#vault/store/object-names.ts';
+import { comparePoints, describeComparison } from '../../../functions/command-line/points/compare-points.ts';
+import { findPoint } from '../../../functions/command-line/points/find-point.ts';
+import { describePoint } from '../../../functions/command-line/points/show-point.ts';
 import { type Lab, openLab } from './lab.ts';
 import { answerOf, DATA, SECRET, saidCloud, WEB } from './topology/said-cloud.ts';
 
@@ -120,4 +123,38 @@ test('no answer but the one that is asked for it shows it', async () => {
   const vault = await lab.vaults.look('a', 'swift:backups');
   const point = vault.journal.state().points.get(run)?.point ?? '';
   expect((await readPoint(vault, point)).topology?.keyPairs).toHaveLength(1);
+});
+
+test('a point tells what changed since the one before, over the API and on the command line', async () => {
+  const first = await start();
+  await finish(first);
+  expect((await lab.call('GET', `/v1/vaults/main/points/${first}`)).body).not.toHaveProperty('changes');
+  const cloud = saidCloud();
+  const { volume } = cloud[`cinder /volumes/${DATA}`] as { volume: object };
+  cloud[`cinder /volumes/${DATA}`] = { volume: { ...volume, size: 20 } };
+  lab.cloud.more = (request) => {
+    const { status, ...answer } = answerOf(cloud, { ...request, path: request.path.replace('/cinder/a/', '/cinder/') });
+    return status === 404 ? undefined : { status, ...answer };
+  };
+  const second = await start();
+  await finish(second);
+
+  const { body } = await lab.call('GET', `/v1/vaults/main/points/${second}`);
+  expect(body).toMatchObject({
+    before: first,
+    changes: [{ kind: 'volume', name: 'data', change: 'changed', text: 'volume data grew from 10 to 20 GiB' }],
+    unprotected: [{ server: WEB, volume: DATA }],
+  });
+  const vault = await lab.vaults.look('a', 'swift:backups');
+  const compared = await comparePoints(vault, 'latest', undefined);
+  expect(describeComparison(compared)).toEqual([`From ${first} to ${second}:`, '  volume data grew from 10 to 20 GiB']);
+  expect((await comparePoints(vault, first, second)).changes[0]?.text).toBe('volume data shrank from 20 to 10 GiB');
+  await expect(comparePoints(vault, first, undefined)).rejects.toThrow('has none before it of its group shop');
+  const shown = describePoint(await findPoint(vault, 'latest'), { holds: [], deleted: undefined }, new Date()).join(
+    '\n',
+  );
+  expect(shown).toMatch(/servers +1 server: web-1 \(m1.small\)/);
+  expect(shown).toMatch(/volumes +1 volume: data \(20 GiB, fast\)/);
+  expect(shown).toMatch(/NOT PROTECTED: Volume 33333333/);
+  expect(shown).toMatch(/lacks servers.userData: /);
 });
