@@ -136,6 +136,12 @@ export const ANSWERS = {
         'fullReason?': text,
       }),
     ),
+    'before?': { ...run, description: 'The point before of the same group.' },
+    'changes?': {
+      ...listOf(document({ kind: text, name: text, change: { enum: ['added', 'removed', 'changed'] }, text })),
+      description: 'What changed since the point before, at most 500; absent where that one cannot be read.',
+    },
+    'unprotected?': listOf(document({ server: text, name: text, 'volume?': text, why: text })),
   }),
   Topology: TOPOLOGY_SCHEMA,
   Exporter: document({ host: text, url: text, seenAt: time, stale: flag }),
