@@ -41,6 +41,8 @@ export interface BackupRequest {
    * with. Undefined: every backup begins anew.
    */
   readonly plan?: string;
+  /** Keeps for the run what its group is built of; says whether there is anything. */
+  readonly keepTopology?: (run: string) => Promise<boolean>;
   readonly watch: BackupWatch;
   /** Ends the backup cleanly, with its reason as the error; a commit that has begun is finished all the same. */
   readonly signal?: AbortSignal;
@@ -123,7 +125,8 @@ async function backUpRun(request: BackupRequest, { run, takenOver }: BackupRun):
   });
   try {
     await unlessAborted(request.signal, exportAll(request, { run, takenOver }, moment));
-    const point = (await host.invoke('point-committer', { run })) as RestorePoint;
+    const topology = (await request.keepTopology?.(run)) ?? false;
+    const point = (await host.invoke('point-committer', { run, ...(topology ? { topology } : {}) })) as RestorePoint;
     // The point stands, whatever becomes of the guest now; what is left in QEMU the next backup judges by the journal.
     await moment.end('committed').catch(() => undefined);
     return point;

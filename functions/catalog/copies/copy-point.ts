@@ -4,6 +4,7 @@ import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { abandonRun, startRun } from '#vault/runs.ts';
+import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { removeStaged } from '../runs/end-run.ts';
 import { openRunParts } from '../runs/process-parts.ts';
@@ -26,8 +27,17 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
   const run = await startRun(vault, { group: point.group, disks, host: HOST, process: signatureOf(source) }, now());
   try {
     const reason = `copied to vault ${vault.id}`;
-    const bytesRead = await whileRead(source.vault, point.run, reason, now, () => stage(source, target, point, run));
-    const { id } = (await target.invoke('point-committer', { run, without: [], missing: [] })) as RestorePoint;
+    const work = async () => ({
+      topology: await carryTopology(source.vault, point, vault, run),
+      bytesRead: await stage(source, target, point, run),
+    });
+    const { bytesRead, topology } = await whileRead(source.vault, point.run, reason, now, work);
+    const { id } = (await target.invoke('point-committer', {
+      run,
+      without: [],
+      missing: [],
+      topology,
+    })) as RestorePoint;
     return { newest: id, bytesRead };
   } catch (error) {
     await giveUp(vault, run, error instanceof Error ? error.message : 'unknown', now()).catch(() => undefined);

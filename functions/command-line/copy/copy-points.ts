@@ -5,6 +5,7 @@ import { codeOf } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
+import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { FunctionHost } from '../../host/function-host.ts';
 import { openVaultSource } from '../../replicator/vault-source.ts';
@@ -102,6 +103,7 @@ async function backUpCopy(request: CopyRequest, machinery: Machinery, original: 
     ...{ vault: { ...target, store: withSharedStaging(target.store, memory) }, host, source, group, signal, ...parts },
     ...{ quiesce: 'never', readAll: undefined, auditShare: 0, bandwidth },
     plan: copyPlan(from, original, earlier, target, parts.partSegments),
+    keepTopology: (copy) => carryTopology(from, original, target, copy),
     memory: () => roomForPart(memory),
     watch: {
       planned(_, bytes) {

@@ -4,6 +4,7 @@ import { topologyKey } from '#vault/store/object-names.ts';
 import { comparePoints, describeComparison } from '../../../functions/command-line/points/compare-points.ts';
 import { findPoint } from '../../../functions/command-line/points/find-point.ts';
 import { describePoint } from '../../../functions/command-line/points/show-point.ts';
+import { copyPoint } from '../../model/copy-point.ts';
 import { type Lab, openLab } from './lab.ts';
 import { answerOf, DATA, SECRET, saidCloud, WEB } from './topology/said-cloud.ts';
 
@@ -157,4 +158,25 @@ test('a point tells what changed since the one before, over the API and on the c
   expect(shown).toMatch(/volumes +1 volume: data \(20 GiB, fast\)/);
   expect(shown).toMatch(/NOT PROTECTED: Volume 33333333/);
   expect(shown).toMatch(/lacks servers.userData: /);
+});
+
+test('copies of a point, over the API and on the command line, have its topology', async () => {
+  const run = await start();
+  await finish(run);
+  const source = await lab.vaults.look('a', 'swift:backups');
+  const { topology } = await readPoint(source, source.journal.state().points.get(run)?.point ?? '');
+  expect(topology?.servers).toHaveLength(1);
+  for (const name of ['far', 'near'])
+    await lab.call('PUT', `/v1/vaults/${name}`, { body: { store: `swift:${name}`, escrow: 'waived' } });
+  await lab.call('POST', '/v1/vaults/main/copies', { body: { to: 'far' } });
+  for (let tries = 0; tries < 1000; tries++) {
+    if ((await lab.call('GET', '/v1/vaults/main/copies/far')).body.state !== 'running') break;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await copyPoint(source, await lab.vaults.look('a', 'swift:near'), run);
+  for (const name of ['far', 'near']) {
+    const vault = await lab.vaults.look('a', `swift:${name}`);
+    const [copy] = vault.journal.state().points.values();
+    expect((await readPoint(vault, copy?.point ?? '')).topology).toEqual(topology);
+  }
 });
