@@ -3,7 +3,9 @@ import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
+import { readPoint } from '#vault/records.ts';
 import { abandonRun, startRun } from '#vault/runs.ts';
+import { keepTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { removeStaged } from '../runs/end-run.ts';
 import { openRunParts } from '../runs/process-parts.ts';
@@ -26,8 +28,11 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
   const run = await startRun(vault, { group: point.group, disks, host: HOST, process: signatureOf(source) }, now());
   try {
     const reason = `copied to vault ${vault.id}`;
+    const { missing = [], topology } = await readPoint(source.vault, point.point);
+    if (topology !== undefined) await keepTopology(vault, run, topology);
     const bytesRead = await whileRead(source.vault, point.run, reason, now, () => stage(source, target, point, run));
-    const { id } = (await target.invoke('point-committer', { run, without: [], missing: [] })) as RestorePoint;
+    const event = { run, without: [], missing, topology: topology !== undefined };
+    const { id } = (await target.invoke('point-committer', event)) as RestorePoint;
     return { newest: id, bytesRead };
   } catch (error) {
     await giveUp(vault, run, error instanceof Error ? error.message : 'unknown', now()).catch(() => undefined);
