@@ -3,6 +3,7 @@ import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
+import { readPoint } from '#vault/records.ts';
 import { abandonRun, startRun } from '#vault/runs.ts';
 import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -28,16 +29,12 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
   try {
     const reason = `copied to vault ${vault.id}`;
     const work = async () => ({
+      missing: (await readPoint(source.vault, point.point)).missing ?? [],
       topology: await carryTopology(source.vault, point, vault, run),
       bytesRead: await stage(source, target, point, run),
     });
-    const { bytesRead, topology } = await whileRead(source.vault, point.run, reason, now, work);
-    const { id } = (await target.invoke('point-committer', {
-      run,
-      without: [],
-      missing: [],
-      topology,
-    })) as RestorePoint;
+    const { bytesRead, ...rest } = await whileRead(source.vault, point.run, reason, now, work);
+    const { id } = (await target.invoke('point-committer', { run, without: [], ...rest })) as RestorePoint;
     return { newest: id, bytesRead };
   } catch (error) {
     await giveUp(vault, run, error instanceof Error ? error.message : 'unknown', now()).catch(() => undefined);

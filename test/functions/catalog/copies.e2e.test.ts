@@ -63,6 +63,12 @@ describe('a copy', () => {
       expect(copied.equals(await restored(source, run, DISK))).toBe(true);
     }
     expect(vault.id).not.toBe(source.id);
+    const bodies = [
+      await readPoint(source, source.journal.state().points.get(runs[1] ?? '')?.point ?? ''),
+      await readPoint(vault, points[1]?.point ?? ''),
+    ];
+    expect(bodies[0]?.topology?.servers.map(({ name }) => name)).toEqual(['web']);
+    expect(bodies[1]?.topology).toEqual(bodies[0]?.topology);
     expect(source.journal.state().holds.size).toBe(0);
     expect((await readPoint(vault, points[1]?.point ?? '')).disks[0]?.base).toBe(points[0]?.run);
   });
