@@ -8,7 +8,16 @@ import { expect, test } from 'vitest';
  */
 const ROOT = join(import.meta.dirname, '..');
 const VAULT = 'functions/vault/';
-const FUNCTIONS = ['segment-processor', 'point-committer', 'verifier', 'retention', 'sweeper', 'replicator', 'catalog'];
+const FUNCTIONS = [
+  'segment-processor',
+  'point-committer',
+  'verifier',
+  'retention',
+  'sweeper',
+  'replicator',
+  'restorer',
+  'catalog',
+];
 
 const RULES: readonly { readonly from: string; readonly may: readonly string[] }[] = [
   { from: `${VAULT}errors.ts`, may: [] },
@@ -116,6 +125,8 @@ test.each([
   ['functions/vault/journal/sql-journal.ts', 'pg'],
   ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
   ['functions/catalog/runs/commit.ts', '../../point-committer/commit-run.ts'],
+  ['functions/catalog/restores/copy-disk.ts', '../../restorer/disk-image.ts'],
+  ['functions/restorer/disk-image.ts', '../../host-exporter/restore/restore-disk.ts'],
   ['functions/catalog/routes.ts', '../host/http-server.ts'],
   ['functions/host/http-server.ts', '../catalog/routes.ts'],
   ['functions/catalog/routes/policy-routes.ts', '@aws-lambda-powertools/event-handler/http'],

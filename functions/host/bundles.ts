@@ -25,6 +25,7 @@ export const BUNDLES = {
   retention: 'functions/retention/handler.ts',
   'function-worker': 'functions/host/function-worker.ts',
   'restore-worker': 'host-exporter/restore/restore-worker.ts',
+  'read-worker': 'functions/restorer/read-worker.ts',
   verifier: 'functions/verifier/handler.ts',
   'verify-worker': 'functions/verifier/verify-worker.ts',
   'thaw-watchdog': 'host-exporter/qemu/thaw-watchdog-main.ts',
