@@ -44,7 +44,7 @@ async function createVault(program: string, folder: string): Promise<EkkoVault> 
   const restoreTo = (target: string, disk?: string) =>
     ekko('restore', vault, disk === undefined ? 'latest' : `latest/${disk}`, target);
   return {
-    ...{ name: 'ekko', vault, keyFile, backUpAs, restoreTo },
+    ...{ name: 'ekko', folder, vault, keyFile, backUpAs, restoreTo },
     backUp: backUpAs,
     backUpGuest: (qmpSocket) => ekko('backup', vault, '--qmp', qmpSocket, '--scratch', join(folder, 'scratch')),
     async restore(label, _image, target) {

@@ -43,7 +43,7 @@ async function createRestic(folder: string): Promise<Repository> {
   const restic = (...args: readonly string[]) => measure({ program: 'restic', args, env, cwd: folder });
   await restic('init');
   return {
-    name: 'restic',
+    ...{ name: 'restic', folder },
     backUp: (label, image) => restic('backup', '--tag', label, image),
     restore: (label, image, target) =>
       at(join(target, image), restic('restore', 'latest', '--tag', label, '--target', target)),
@@ -65,7 +65,7 @@ async function createBorg(folder: string): Promise<Repository> {
   const creating = ['create', '--chunker-params', 'fixed,4194304', '-C', 'zstd,3'];
   await borg(folder, 'init', '-e', 'repokey-blake2');
   return {
-    name: 'borg',
+    ...{ name: 'borg', folder },
     backUp: (label, image) => borg(dirname(image), ...creating, `::${label}`, basename(image)),
     // Ekko leaves holes for zeros as well.
     restore: (label, image, target) =>

@@ -3,6 +3,8 @@ import type { Measured } from './process.ts';
 /** What is measured: Ekko and its peers, each with backups of its own in one folder. */
 export interface Repository {
   readonly name: 'ekko' | 'restic' | 'borg';
+  /** Where everything of it lies. */
+  readonly folder: string;
   /** Backs up a raw image; `label` names the backup from then on. */
   backUp(label: string, image: string): Promise<Measured>;
   /** Restores a backup below the folder `target`, which exists and is empty; the image lies at `file` afterwards. */

@@ -53,19 +53,23 @@ async function startEkko(folder: string): Promise<EkkoSettings> {
   await startAnswering(folder, 'serve', [process.execPath, bundlePath('ekko'), 'serve', '--settings', settings], () =>
     expectStatus(`${catalog}/healthcheck`, 200),
   );
-  await startExporter(folder, stringify(exporterSettings(cloud, user, { folder, port: exporterPort, catalog, host })));
+  const exporting = stringify(exporterSettings(cloud, user, { folder, port: exporterPort, catalog, host }));
+  await writeConfiguration(join(folder, EXPORTER_FILE), exporting);
+  for (const name of ['scratch', 'state']) await mkdir(join(folder, name), { mode: 0o700 });
+  await startExporter({ folder, exporter });
   await untilItAnswers(() => expectExporter(cloud, catalog, host));
   const tenant = await openTestCloud(cloud.keystone, cloud.keystone.member);
   await install(tenant, await readWorkbooks({ catalog }), 'private');
   return { catalog, exporter, host, journalFile, folder };
 }
 
-/** As the package has it: from its sources, by the Node of the checkout. */
-async function startExporter(folder: string, settings: string): Promise<void> {
-  const file = await writeConfiguration(join(folder, 'exporter.yaml'), settings);
-  for (const name of ['scratch', 'state']) await mkdir(join(folder, name), { mode: 0o700 });
+const EXPORTER_FILE = 'exporter.yaml';
+
+/** As the package has it: from its sources, by the Node of the checkout. For the first time, and after it has died. */
+export async function startExporter({ folder, exporter }: Pick<EkkoSettings, 'folder' | 'exporter'>): Promise<void> {
   const program = join(checkout, 'host-exporter', 'api', 'main.ts');
-  await startAnswering(folder, 'exporter', [process.execPath, program, '--settings', file], async () => undefined);
+  const command = [process.execPath, program, '--settings', join(folder, EXPORTER_FILE)] as const;
+  await startAnswering(folder, 'exporter', command, () => expectStatus(`${exporter}/healthcheck`, 200));
 }
 
 async function hostOf({ keystone, nova }: Cloud): Promise<string> {

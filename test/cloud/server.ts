@@ -52,7 +52,7 @@ async function projectOf(token: string, url: string): Promise<string> {
   return (await askService<{ server: { tenant_id: string } }>(token, 'GET', url)).server.tenant_id;
 }
 
-async function untilStatus(token: string, url: string, kind: StatusOf, wanted: string): Promise<void> {
+export async function untilStatus(token: string, url: string, kind: StatusOf, wanted: string): Promise<void> {
   for (let status = ''; status !== wanted; await pause(200)) {
     const found = (await askService<Record<StatusOf, { status: string }>>(token, 'GET', url))[kind];
     status = found.status;
@@ -72,7 +72,7 @@ export async function askAgent(compute: Compute, id: string, execute: string, mo
   return answer.return;
 }
 
-async function untilAgentAnswers(compute: Compute, id: string): Promise<void> {
+export async function untilAgentAnswers(compute: Compute, id: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await askAgent(compute, id, 'guest-ping');

@@ -1,4 +1,4 @@
-import { EkkoError } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import { barbicanKeyProvider, type KeyManager, storeNewIdentity } from '#vault/keys/barbican-key.ts';
 import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
 import type { KeyProvider } from '#vault/keys/key-provider.ts';
@@ -38,7 +38,7 @@ export interface SwiftVaultsSettings {
 
 /** How long an exporter may stage parts before it has to ask for another ticket. */
 const UPLOAD_MS = 12 * 3_600_000;
-/** A token that ends this much later is worth opening everything anew. */
+/** A token that ends this much later is worth starting functions anew. */
 const LATER_MS = 60_000;
 
 /** Vaults in containers of their tenants' own accounts, with keys in Barbican: all with the token of whoever calls. */
@@ -124,7 +124,7 @@ async function openTenantVault(
 ): Promise<TenantVault> {
   let acting = caller;
   let inner = await openStore(url, environmentOf(settings, caller));
-  let functions: Promise<VaultFunctions> | undefined;
+  let functions: { readonly by: Caller; readonly started: Promise<VaultFunctions> } | undefined;
   const store = through(() => inner);
   const kept = keeping(
     barbicanKeyProvider(
@@ -133,31 +133,40 @@ async function openTenantVault(
     ),
   );
   const vault: Vault = await openVault(store, kept.provider, settings.journalFile);
-  const start = async (): Promise<VaultFunctions> =>
+  const start = async (by: Caller): Promise<VaultFunctions> =>
     settings.functions({
-      ...{ vault: url, environment: environmentOf(settings, acting), journalFile: settings.journalFile },
+      ...{ vault: url, environment: environmentOf(settings, by), journalFile: settings.journalFile },
       privateKey: await kept.privateKey(),
     });
   const stop = async () => {
-    const running = await functions?.catch(() => undefined);
+    const running = functions;
     functions = undefined;
-    await running?.close();
+    await (await running?.started.catch(() => undefined))?.close();
+  };
+  const invoke = async (name: string, event: unknown): Promise<unknown> => {
+    functions ??= { by: acting, started: start(acting) };
+    const running = functions;
+    try {
+      return await (await running.started).invoke(name, event);
+    } catch (error) {
+      // A token can end before its time: revoked, or with its trust. Then the functions go on with the one that came since.
+      if (codeOf(error) !== 'store-failed' || running.by.token === acting.token) throw error;
+      if (functions === running) await stop();
+      return invoke(name, event);
+    }
   };
   return {
     vault,
-    async invoke(name, event) {
-      functions ??= start();
-      return (await functions).invoke(name, event);
-    },
+    invoke,
     upload: (run) => {
       const until = new Date(Date.now() + UPLOAD_MS);
       return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));
     },
     async renew(next) {
-      if (next.token === acting.token || next.expiresAt < acting.expiresAt + LATER_MS) return;
-      acting = next;
+      if (next.token === acting.token) return;
       inner = await openStore(url, environmentOf(settings, next));
-      await stop();
+      acting = next;
+      if (functions !== undefined && next.expiresAt >= functions.by.expiresAt + LATER_MS) await stop();
     },
     close: stop,
   };

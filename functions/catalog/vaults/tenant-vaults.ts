@@ -31,7 +31,7 @@ export interface TenantVault {
   invoke(name: string, event: unknown): Promise<unknown>;
   /** The right to write below `staging/<run>/` and nothing else, for some hours: an object goes to `url + key + query` by PUT. */
   upload(run: string): Promise<UploadRight>;
-  /** From now on, act with this caller's token, where it ends later. Throws nothing that concerns the caller. */
+  /** From now on, act with this caller’s token. Throws nothing that concerns the caller. */
   renew(caller: Caller): Promise<void>;
   close(): Promise<void>;
 }

@@ -70,8 +70,10 @@ export function newStagedPart(epoch: number, agreed: AgreedKey, memory: Uint8Arr
   let chunk = 0;
   let room = CHUNK_SIZE;
   let cipher = chunkCipher(agreed.key, 0);
+  const target = Buffer.from(memory.buffer, memory.byteOffset, memory.byteLength);
   const keep = (sealed: Buffer) => {
-    memory.set(sealed, used);
+    // A copy; `set` goes byte by byte where memory is shared between threads, at a third of the speed.
+    if (sealed.length > 0) target.subarray(used, used + sealed.length).fill(sealed);
     used += sealed.length;
     release(sealed);
   };

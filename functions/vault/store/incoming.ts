@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { writeNewFileDirectly } from './direct-file.ts';
 import { systemCodeOf, tolerate } from './system-errors.ts';
 
 /** Where objects are written before they get their name. No key begins with a dot, so none can lie in here. */
@@ -65,9 +66,14 @@ async function prepare(root: string): Promise<void> {
   await removeLeftovers(root, ONE_DAY);
 }
 
+/** What is flushed at once anyway need not be copied into the page cache first; for little it is not worth the round trips. */
+const WORTH_DIRECT = 1024 ** 2;
+
 async function writeNewFile(path: string, body: readonly Uint8Array[], durable: boolean): Promise<void> {
-  const file = await open(path, 'wx');
+  const size = body.reduce((sum, piece) => sum + piece.length, 0);
   try {
+    if (durable && size >= WORTH_DIRECT && (await writeNewFileDirectly(path, body))) return;
+    const file = await open(path, 'wx');
     try {
       await writePieces(file, body);
       if (durable) await file.datasync();

@@ -218,7 +218,7 @@ export async function openStubExporter(
 
 /** The place that a ticket gives the right to: of a test's own, or a temporary URL of a real Swift. */
 function stagingAt({ url, query }: UploadRight, places: Pick<Places, 'store'>): Pick<ObjectStore, 'create'> {
-  const place = /^place:(.*)\/$/.exec(url)?.[1];
+  const place = /^http:\/\/place\/(.*)\/$/.exec(url)?.[1];
   if (place !== undefined) return places.store(place);
   return {
     async create(key, body) {

@@ -61,7 +61,7 @@ export interface TestVaults extends TenantVaults {
   failure: Error | undefined;
 }
 
-/** Vaults of tenants with the functions called in this thread. Their uploads go to `place:<name>/`. */
+/** Vaults of tenants with the functions called in this thread. Their uploads go to `http://place/<name>/`. */
 export function openTestVaults(places: Places): TestVaults {
   const placeOf = (project: string, store: string) => `${project}-${store.replaceAll(/[^a-z0-9]/g, '-')}`;
   const providerOf = (name: string) => ({ origin: 'test', identity: () => places.key(name) });
@@ -93,7 +93,7 @@ export function openTestVaults(places: Places): TestVaults {
           if (vaults.failure !== undefined) throw vaults.failure;
           return call(vault, processor, name, event);
         },
-        upload: async () => ({ url: `place:${placeOf(caller.project, store)}/`, query: '?temp_url_sig=secret' }),
+        upload: async () => ({ url: `http://place/${placeOf(caller.project, store)}/`, query: '?temp_url_sig=secret' }),
         renew: async () => undefined,
         close: async () => {
           open -= 1;
