@@ -2,6 +2,7 @@ import type { Caller, Right } from './caller.ts';
 import type { TokenChecker } from './cloud/token-checker.ts';
 import type { Answer } from './problem.ts';
 import type { Registry } from './registry/registry.ts';
+import type { RunningRestores } from './restores/running-restores.ts';
 import type { OpenRuns } from './runs/open-runs.ts';
 import type { CloudEndpoints } from './settings.ts';
 import type { RunningUpkeeps } from './upkeep/upkeep.ts';
@@ -13,6 +14,7 @@ export interface Catalog {
   readonly tokens: TokenChecker;
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
+  readonly restores: RunningRestores;
   readonly upkeeps: RunningUpkeeps;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */

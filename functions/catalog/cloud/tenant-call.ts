@@ -1,5 +1,5 @@
 import type { Caller } from '../caller.ts';
-import { callForResult, callService, type ServiceAnswer } from './call-service.ts';
+import { callForResult, callService, type ServiceAnswer, type ServiceCall } from './call-service.ts';
 
 /** A service of the cloud, asked with the caller's own token. */
 export interface CloudService {
@@ -24,4 +24,18 @@ function callOf({ name, endpoint, headers }: CloudService, { token, project }: C
   // A project's id comes from Keystone; encoded all the same, so that it stays one part of the path.
   const base = endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
   return { service: name, url: base + path, headers: { ...headers, 'x-auth-token': token } };
+}
+
+/** A call of the service with the caller's token, to be completed and made by whoever asks. */
+export function callTo(
+  service: CloudService,
+  caller: Caller,
+  path: string,
+): ServiceCall & { readonly headers: object } {
+  return callOf(service, caller, path);
+}
+
+/** The endpoint as the caller's project has it. */
+export function endpointFor(endpoint: string, { project }: Caller): string {
+  return endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
 }
