@@ -1,5 +1,6 @@
 import { POLICY_SCHEMA } from './policies/policy-schema.ts';
 import { NAME, UUID } from './schemas.ts';
+import { TOPOLOGY_SCHEMA } from './topology/topology-schema.ts';
 
 /** Documents that the service answers with, as JSON Schema 2020-12, by name: the components of the OpenAPI document. */
 const text = { type: 'string' } as const;
@@ -37,7 +38,7 @@ const member = {
 };
 const warning = document({
   code: { enum: ['no-exporter', 'server-missing', 'unprotected-server', 'unprotected-volume'] },
-  ...{ server: text, message: text },
+  ...{ server: text, message: text, 'volume?': text },
 });
 
 const restore = {
@@ -159,6 +160,7 @@ export const ANSWERS = {
     disks: listOf(document({ name: text, size: bytes, gib: { type: 'integer' } })),
     missing: { ...listOf(text), description: 'What the point does not tell, and has to be given.' },
   }),
+  Topology: TOPOLOGY_SCHEMA,
   Exporter: document({ host: text, url: text, seenAt: time, stale: flag }),
   Exporters: document({ exporters: listOf(ref('Exporter')) }),
   Upkeep: document({

@@ -40,6 +40,10 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     query: { ...PAGE, group: 'Of this policy only.' },
   },
   'GET /v1/vaults/{vault}/points/{point}': { summary: 'A restore point.', answers: { 200: 'Point' } },
+  'GET /v1/vaults/{vault}/points/{point}/topology': {
+    summary: 'What the servers of a restore point were built of.',
+    answers: { 200: 'Topology' },
+  },
   'POST /v1/vaults/{vault}/upkeep': {
     summary: 'Start retention, sweep and verification.',
     answers: { 202: 'Upkeep' },

@@ -13,6 +13,8 @@ export interface WantedDisk {
   readonly source: string;
   readonly size: number;
   readonly volume?: string;
+  /** `vda`, where the exporter knows it. */
+  readonly device?: string;
 }
 
 export interface MemberServer extends GroupServer {
@@ -46,9 +48,13 @@ async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinit
   }
 }
 
-function wantedDisk(server: string, { name, size, kind, volume }: ExporterDisk): WantedDisk {
+function wantedDisk(server: string, { name, size, kind, volume, device }: ExporterDisk): WantedDisk {
   const own = kind === 'volume' && volume !== undefined ? volume : ownName(server, { name });
-  return { name: `${server}/${own}`, source: name, size, ...(volume === undefined ? {} : { volume }) };
+  return {
+    ...{ name: `${server}/${own}`, source: name, size },
+    ...(volume === undefined ? {} : { volume }),
+    ...(device === undefined ? {} : { device }),
+  };
 }
 
 /** Exporters call disks as restore points do: `<server>/<name>`. */
@@ -73,7 +79,7 @@ function warningsOf({ server, name, volumes, disks, problem }: MemberServer, fre
   const covered = new Set(disks.map(({ volume }) => volume));
   const left = volumes.filter((volume) => !covered.has(volume));
   return left.map((volume) => ({
-    ...({ code: 'unprotected-volume', server } as const),
+    ...({ code: 'unprotected-volume', server, volume } as const),
     message: `Volume ${volume} is attached to ${name} and is not backed up: the policy leaves it out, or its exporter does not see it.`,
   }));
 }

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
+import type { Topology } from '#vault/format/topology.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readListedPoint, readPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -44,15 +45,21 @@ async function listOne(vault: Vault, committed: CommittedPoint): Promise<ListedP
 
 /** One restore point with its disks. Throws `point-unknown`, and what reading records throws. */
 export async function showPoint(vault: Vault, run: string) {
-  const found = vault.journal.state().points.get(run);
-  if (found === undefined) {
-    throw new EkkoError(
-      'point-unknown',
-      `There is no restore point ${JSON.stringify(run.slice(0, 80))} in this vault.`,
-    );
-  }
-  const point = await readPoint(vault, found.point);
+  const point = await readPoint(vault, pointNamed(vault, run).point);
   return { ...summaryOf(point), members: point.disks.map(shownDisk) };
+}
+
+/** What a restore point's group was built of. Throws as `showPoint`, and `not-found` where the point does not tell. */
+export async function showTopology(vault: Vault, run: string): Promise<Topology> {
+  const { topology } = await readPoint(vault, pointNamed(vault, run).point);
+  if (topology !== undefined) return topology;
+  throw new EkkoError('not-found', `Restore point ${run} does not tell what its group was built of.`);
+}
+
+function pointNamed({ journal }: Vault, run: string): CommittedPoint {
+  const found = journal.state().points.get(run);
+  if (found !== undefined) return found;
+  throw new EkkoError('point-unknown', `There is no restore point ${JSON.stringify(run.slice(0, 80))} in this vault.`);
 }
 
 function shownDisk({ name, diskSize, base, fullReason, ...rest }: PointDisk) {

@@ -1,7 +1,7 @@
 import { checker } from '../../rim/strict-ajv.ts';
 import type { Caller } from '../caller.ts';
 import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
-import { listPoints, showPoint } from '../points/list-points.ts';
+import { listPoints, showPoint, showTopology } from '../points/list-points.ts';
 import { requireRecord } from '../registry/records.ts';
 import { UPKEEP_WISH } from '../schemas.ts';
 import { lastUpkeep, startUpkeep, type UpkeepWish } from '../upkeep/upkeep.ts';
@@ -25,6 +25,16 @@ export const POINT_ROUTES: readonly CallerRoute[] = [
     serve: async (catalog, request, caller) => {
       const point = request.params['point'] ?? '';
       return { status: 200, body: await withVault(catalog, request, caller, ({ vault }) => showPoint(vault, point)) };
+    },
+  },
+  {
+    ...{ method: 'GET', path: '/v1/vaults/{vault}/points/{point}/topology', right: 'read' },
+    serve: async (catalog, request, caller) => {
+      const point = request.params['point'] ?? '';
+      return {
+        status: 200,
+        body: await withVault(catalog, request, caller, ({ vault }) => showTopology(vault, point)),
+      };
     },
   },
   {

@@ -1,6 +1,6 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
-import { readPoint } from '#vault/records.ts';
+import { readListedPoint } from '#vault/records.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type PointSummary, summaryOf } from '../points/point-summary.ts';
@@ -50,7 +50,7 @@ async function noteLast({ registry }: Catalog, { project }: Caller, { policy, ru
 /** The point, where the run has been committed before. */
 async function pointOf({ tenant: { vault } }: ActiveRun, run: string): Promise<RestorePoint | undefined> {
   const found = (await vault.journal.refresh()).points.get(run);
-  return found === undefined ? undefined : readPoint(vault, found.point);
+  return found === undefined ? undefined : readListedPoint(vault, found);
 }
 
 async function commitNow(caller: Caller, record: RunRecord, active: ActiveRun, partial: boolean) {
@@ -61,7 +61,8 @@ async function commitNow(caller: Caller, record: RunRecord, active: ActiveRun, p
     disks.length === 0 ? [server] : disks.map(({ name }) => name),
   );
   try {
-    return (await active.tenant.invoke('point-committer', { run: record.run, without, missing })) as RestorePoint;
+    const event = { run: record.run, without, missing, topology: true };
+    return (await active.tenant.invoke('point-committer', event)) as RestorePoint;
   } catch (error) {
     // Another process may have been first, or the answer was lost on the way.
     const point = codeOf(error) === 'run-ended' ? await pointOf(active, record.run) : undefined;

@@ -304,7 +304,7 @@ export interface Unprotected {
 }
 
 export interface Omission {
-  /** What is left out: `volumes`, `stack.files`, `servers.userData`. */
+  /** What is left out: a list (`volumes`), one of it (`volumes.<id>`), or a field (`stack.files`, `servers.userData`). */
   readonly part: string;
   /** A sentence for people. */
   readonly why: string;

@@ -130,6 +130,7 @@ export function settingsFor(cloud: Pick<FakeCloud, 'url'>, publicUrl: string): C
       nova: `${cloud.url}/nova`,
       cinder: `${cloud.url}/cinder/%(project_id)s`,
       heat: `${cloud.url}/heat/%(project_id)s`,
+      ...{ neutron: `${cloud.url}/neutron`, glance: `${cloud.url}/glance` },
       swift: `${cloud.url}/swift/AUTH_%(project_id)s`,
       barbican: `${cloud.url}/barbican`,
     },
