@@ -1,7 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import type { Caller } from '../caller.ts';
 import { callForResult, callService, refusal, type ServiceAnswer } from './call-service.ts';
-import { type CloudService, callTo } from './tenant-call.ts';
+import { type CloudService, callOf as callTo } from './tenant-call.ts';
 import { upload } from './upload.ts';
 
 /** An image that is to be made. */

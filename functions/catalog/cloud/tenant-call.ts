@@ -1,5 +1,5 @@
 import type { Caller } from '../caller.ts';
-import { callForResult, callService, type ServiceAnswer, type ServiceCall } from './call-service.ts';
+import { callForResult, callService, type ServiceAnswer } from './call-service.ts';
 
 /** A service of the cloud, asked with the caller's own token. */
 export interface CloudService {
@@ -22,25 +22,17 @@ export function askCloud(service: CloudService, caller: Caller, path: string): P
   return callService(callOf(service, caller, path));
 }
 
-function callOf({ name, endpoint, headers, signal }: CloudService, { token, project }: Caller, path: string) {
-  // A project's id comes from Keystone; encoded all the same, so that it stays one part of the path.
-  const base = endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
+/** A call of the service with the caller's token, to be completed and made by whoever asks. */
+export function callOf({ name, endpoint, headers, signal }: CloudService, caller: Caller, path: string) {
+  const url = endpointFor(endpoint, caller) + path;
   return {
-    ...{ service: name, url: base + path, headers: { ...headers, 'x-auth-token': token } },
+    ...{ service: name, url, headers: { ...headers, 'x-auth-token': caller.token } },
     ...(signal === undefined ? {} : { signal }),
   };
 }
 
-/** A call of the service with the caller's token, to be completed and made by whoever asks. */
-export function callTo(
-  service: CloudService,
-  caller: Caller,
-  path: string,
-): ServiceCall & { readonly headers: object } {
-  return callOf(service, caller, path);
-}
-
 /** The endpoint as the caller's project has it. */
 export function endpointFor(endpoint: string, { project }: Caller): string {
+  // A project's id comes from Keystone; encoded all the same, so that it stays one part of the path.
   return endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
 }

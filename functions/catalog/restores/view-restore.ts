@@ -14,18 +14,19 @@ export function viewRestore(record: RestoreRecord, progress: ReadonlyMap<string,
     ...(ended === undefined ? {} : { endedAt: ended.at }),
     ...{ bytesDone: sum(({ bytesDone }) => bytesDone), bytesTotal: sum(({ bytesTotal = 0 }) => bytesTotal) },
     disks,
-    ...(build === undefined ? {} : { build: requestOf(record, build.server, build.boot) }),
+    ...(build === undefined ? {} : { build: serverRequest(record, build.server, build.boot) }),
     endpoints,
   };
 }
 
-function viewDisk(disk: RestoredDisk, bytes: number | undefined, { build }: RestoreRecord) {
-  const { name, size, becomes, state, image, bytesTotal, bytesDone, problem, volume } = disk;
+function viewDisk(disk: RestoredDisk, bytes: number | undefined, record: RestoreRecord) {
+  const { build } = record;
+  const { name, size, becomes, state, image, bytesTotal, bytesDone, problem } = disk;
   const gib = gibOf(size);
   return {
     ...{ name, size, gib, becomes, state, bytesDone: bytes ?? bytesDone },
     ...(bytesTotal === undefined ? {} : { bytesTotal }),
-    ...(image === undefined ? {} : { image, volume: { ...volume, size: gib, imageRef: image } }),
+    ...(image === undefined ? {} : { image, volume: volumeRequest(record, disk, image) }),
     ...(build === undefined ? {} : { device: deviceOf(disk, build.boot) }),
     ...(problem === undefined ? {} : { problem }),
   };
@@ -42,9 +43,17 @@ function deviceOf({ name, becomes, image }: RestoredDisk, boot: string) {
   };
 }
 
-function requestOf({ disks }: RestoreRecord, server: Readonly<Record<string, unknown>>, boot: string) {
+/** By its metadata a volume is found again by whoever lost the answer, or cleans up. */
+function volumeRequest({ restore }: RestoreRecord, { size, volume }: RestoredDisk, imageRef: string) {
+  const metadata = { ...(volume['metadata'] as object), ekko_restore: restore };
+  return { ...volume, metadata, size: gibOf(size), imageRef };
+}
+
+/** By its tag a server is found again. */
+function serverRequest({ disks, restore }: RestoreRecord, server: Readonly<Record<string, unknown>>, boot: string) {
   const root = disks.find(({ name }) => name === boot);
-  return root?.becomes === 'image' && root.image !== undefined ? { ...server, imageRef: root.image } : server;
+  const imageRef = root?.becomes === 'image' ? root.image : undefined;
+  return { ...server, tags: [`ekko-restore-${restore}`], ...(imageRef === undefined ? {} : { imageRef }) };
 }
 
 /** What workflows need to go on with; they have no catalogue of services. */
