@@ -8,7 +8,16 @@ import { expect, test } from 'vitest';
  */
 const ROOT = join(import.meta.dirname, '..');
 const VAULT = 'functions/vault/';
-const FUNCTIONS = ['segment-processor', 'point-committer', 'verifier', 'retention', 'sweeper', 'replicator', 'catalog'];
+const FUNCTIONS = [
+  'segment-processor',
+  'point-committer',
+  'verifier',
+  'retention',
+  'sweeper',
+  'replicator',
+  'restorer',
+  'catalog',
+];
 
 const RULES: readonly { readonly from: string; readonly may: readonly string[] }[] = [
   { from: `${VAULT}errors.ts`, may: [] },
@@ -42,6 +51,8 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
     may: [VAULT, ...['rim/', 'catalog/', 'host/'].map((p) => `functions/${p}`)],
   },
   ...FUNCTIONS.map((name) => ({ from: `functions/${name}/`, may: [VAULT, 'functions/rim/', `functions/${name}/`] })),
+  // Disks are read in threads that it starts.
+  { from: 'functions/host/image-sources.ts', may: [VAULT, 'functions/host/', 'functions/restorer/disk-image.ts'] },
   { from: 'functions/host/', may: [VAULT, 'functions/rim/', 'functions/host/'] },
   {
     from: 'host-exporter/changed-blocks/',
@@ -121,6 +132,8 @@ test.each([
   ['functions/vault/journal/sql-journal.ts', 'pg'],
   ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
   ['functions/catalog/runs/commit.ts', '../../point-committer/commit-run.ts'],
+  ['functions/catalog/restores/copy-disk.ts', '../../restorer/disk-image.ts'],
+  ['functions/restorer/disk-image.ts', '../../host-exporter/restore/restore-disk.ts'],
   ['functions/catalog/routes.ts', '../host/http-server.ts'],
   ['functions/catalog/handler.ts', '../sweeper/sweep-vault.ts'],
   ['functions/host/http-server.ts', '../catalog/routes.ts'],

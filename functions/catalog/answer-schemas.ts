@@ -41,6 +41,26 @@ const warning = document({
   ...{ server: text, message: text, 'volume?': text },
 });
 
+const restore = {
+  ...{ restore: UUID, vault: NAME, point: run, takenAt: time, 'server?': text, startedAt: time, 'endedAt?': time },
+  state: { enum: ['copying', 'complete', 'failed', 'cancelled'] },
+  ...{ bytesDone: bytes, bytesTotal: bytes },
+};
+const restoredDisks = {
+  disks: listOf(
+    document({
+      ...{ name: text, size: bytes, gib: { type: 'integer' }, 'image?': UUID, bytesDone: bytes, 'bytesTotal?': bytes },
+      becomes: { enum: ['image', 'volume'] },
+      state: { enum: ['waiting', 'copying', 'complete', 'failed', 'removed'] },
+      'volume?': { type: 'object', description: 'What Cinder is asked for, to make a volume of the image.' },
+      'device?': { type: 'object', description: 'How Nova is told of the disk; of a volume its uuid is to be added.' },
+      'problem?': text,
+    }),
+  ),
+  'build?': { type: 'object', description: 'What Nova is asked for, without block devices.' },
+  endpoints: { type: 'object', additionalProperties: text },
+};
+
 export const ANSWERS = {
   Problem: document(
     { status: { type: 'integer' }, code: text, detail: text, 'run?': text },
@@ -142,6 +162,13 @@ export const ANSWERS = {
       description: 'What changed since the point before, at most 500; absent where that one cannot be read.',
     },
     'unprotected?': listOf(document({ server: text, name: text, 'volume?': text, why: text })),
+  }),
+  Restore: document({ ...restore, ...restoredDisks }),
+  Restores: document({ restores: listOf(document({ ...restore, disks: { type: 'integer' } })), 'next?': next }),
+  ServerPlan: document({
+    ...{ vault: NAME, point: run, server: text, boot: text, build: { type: 'object' } },
+    disks: listOf(document({ name: text, size: bytes, gib: { type: 'integer' } })),
+    missing: { ...listOf(text), description: 'What the point does not tell, and has to be given.' },
   }),
   Topology: TOPOLOGY_SCHEMA,
   Exporter: document({ host: text, url: text, seenAt: time, stale: flag }),

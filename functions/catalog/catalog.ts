@@ -3,6 +3,7 @@ import type { Caller, Right } from './caller.ts';
 import type { TokenChecker } from './cloud/token-checker.ts';
 import type { Answer } from './problem.ts';
 import type { Registry } from './registry/registry.ts';
+import type { RunningRestores } from './restores/running-restores.ts';
 import type { OpenRuns } from './runs/open-runs.ts';
 import type { CloudEndpoints } from './settings.ts';
 import type { TenantVaults } from './vaults/tenant-vaults.ts';
@@ -14,6 +15,7 @@ export interface Catalog {
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
   readonly background: BackgroundWork;
+  readonly restores: RunningRestores;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */
   readonly publicUrl: string;

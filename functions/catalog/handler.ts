@@ -1,6 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { trustAuthority } from '#vault/store/swift/authority.ts';
+import { openImageSources } from '../host/image-sources.ts';
 import { openTenantFunctions } from '../host/tenant-functions.ts';
 import { newLogger } from '../rim/observability.ts';
 import { catalogHandler } from './http-handler.ts';
@@ -36,7 +37,9 @@ async function open({ EKKO_SETTINGS: path, EKKO_REGISTRY: place }: NodeJS.Proces
   const logger = newLogger('functions');
   const functions = openTenantFunctions(workers, (line) => logger.info(line));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
-  return catalogHandler(openCatalog(settings, await openStore(url), tenants));
+  return catalogHandler(
+    openCatalog(settings, { store: await openStore(url), tenants, openSource: openImageSources(workers) }),
+  );
 }
 
 /** An HTTP API puts the name of its stage before the path, but for `$default`. */

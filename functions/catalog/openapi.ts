@@ -1,6 +1,15 @@
 import { ANSWERS, type AnswerName } from './answer-schemas.ts';
 import type { Route } from './catalog.ts';
-import { COMMIT_WISH, COPY_WISH, EXPORTER_WISH, NOTICES, RUN_WISH, UPKEEP_WISH, VAULT_WISH } from './schemas.ts';
+import {
+  COMMIT_WISH,
+  COPY_WISH,
+  EXPORTER_WISH,
+  NOTICES,
+  RESTORE_WISH,
+  RUN_WISH,
+  UPKEEP_WISH,
+  VAULT_WISH,
+} from './schemas.ts';
 
 /** What the document says of a route, beside its place and right. */
 interface Description {
@@ -119,6 +128,24 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     summary: 'For exporters: parts are staged.',
     answers: { 202: 'Accepted' },
     body: NOTICES,
+    problems: [409],
+  },
+  'GET /v1/vaults/{vault}/points/{point}/servers/{server}': {
+    summary: 'What it takes to build a server of a point again, as far as the point tells.',
+    answers: { 200: 'ServerPlan' },
+  },
+  'POST /v1/restores': {
+    summary: 'Start to restore disks of a point to images.',
+    answers: { 202: 'Restore' },
+    body: RESTORE_WISH,
+    problems: [409],
+  },
+  'GET /v1/restores/{restore}': { summary: 'How a restore goes.', answers: { 200: 'Restore' }, problems: [409] },
+  'GET /v1/restores': { summary: 'The restores of the project.', answers: { 200: 'Restores' }, query: PAGE },
+  'DELETE /v1/restores/{restore}': {
+    summary: 'Cancel a restore, and remove images that it has made.',
+    answers: { 200: 'Restore' },
+    query: { images: '`unfinished`, which is the default; `volumes`: also those that were to become volumes; `all`.' },
     problems: [409],
   },
   'PUT /v1/exporters/{host}': {

@@ -4,6 +4,7 @@ import { EXPORTER_ROUTES } from './routes/exporter-routes.ts';
 import { openRoutes } from './routes/open-routes.ts';
 import { POINT_ROUTES } from './routes/point-routes.ts';
 import { POLICY_ROUTES } from './routes/policy-routes.ts';
+import { RESTORE_ROUTES } from './routes/restore-routes.ts';
 import { RUN_ROUTES } from './routes/run-routes.ts';
 import { VAULT_ROUTES } from './routes/vault-routes.ts';
 
@@ -15,5 +16,6 @@ export const ROUTES: readonly Route[] = [
   ...COPY_ROUTES,
   ...POLICY_ROUTES,
   ...RUN_ROUTES,
+  ...RESTORE_ROUTES,
   ...EXPORTER_ROUTES,
 ];

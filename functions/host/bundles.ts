@@ -27,6 +27,7 @@ export const BUNDLES = {
   'restore-worker': 'host-exporter/restore/restore-worker.ts',
   catalog: 'functions/catalog/handler.ts',
   replicator: 'functions/replicator/handler.ts',
+  'read-worker': 'functions/restorer/read-worker.ts',
   verifier: 'functions/verifier/handler.ts',
   'verify-worker': 'functions/verifier/verify-worker.ts',
   'thaw-watchdog': 'host-exporter/qemu/thaw-watchdog-main.ts',

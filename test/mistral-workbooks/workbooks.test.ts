@@ -143,6 +143,22 @@ test('an expression asks dictionaries by get, which cannot fail, and not by attr
   }
 });
 
+/** Where a task leads to, in any case. */
+function nextOf(task: Task): string[] {
+  const clauses = [task['on-success'], task['on-error'], task['on-complete']].flat() as unknown[];
+  return clauses.flatMap((each) => (typeof each === 'string' ? [each] : Object.keys((each ?? {}) as object)));
+}
+
+test('what waits before it begins has the first task for its first parent, for it gets that one’s context after the wait', () => {
+  for (const { name, workflow } of workflows) {
+    const all = Object.entries(workflow.tasks);
+    for (const [task] of all.filter(([, definition]) => definition['wait-before'] !== undefined)) {
+      const [first] = all.filter(([, definition]) => nextOf(definition).includes(task));
+      expect([name, task, first?.[0]]).toEqual([name, task, all[0]?.[0]]);
+    }
+  }
+});
+
 test('where a run goes next is one of the tasks that stand for it, or the end', () => {
   const { tasks = {} } = workbooks.find(({ name }) => name === 'ekko.backup.v1')?.workflows['finish'] ?? {};
   const { publish, 'on-success': branches } = tasks['look'] as unknown as {

@@ -6,7 +6,7 @@ export interface ServiceCall {
   /** For messages: `Nova`, `The exporter of host c1`. */
   readonly service: string;
   readonly url: string;
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly timeoutMs?: number;

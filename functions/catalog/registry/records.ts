@@ -1,6 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import { checker } from '../../rim/strict-ajv.ts';
 import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { RestoreRecord } from '../restores/restore-record.ts';
 import type { RecordPath, Registry } from './registry.ts';
 
 /** What the registry holds. */
@@ -166,6 +167,13 @@ const CHECKS = {
     shape({ ...background, vault: text, to: text, copied: { type: 'integer' }, failed: { type: 'array' } }),
     'A copy in the registry',
   ),
+  restores: checker<RestoreRecord>(
+    shape({
+      ...{ restore: text, vault: text, point: text, takenAt: text, startedAt: text },
+      disks: { type: 'array', items: shape({ name: text, manifest: text, size: { type: 'number' }, state: text }) },
+    }),
+    'A restore in the registry',
+  ),
   runs: checker<RunRecord>(
     shape({
       ...{ run: text, policy: text, vault: text, startedAt: text, quiesce: text },
@@ -224,6 +232,7 @@ export async function requireRecord<K extends RecordKind>(
     copies: 'copy',
     lasts: 'restore point',
     distrusts: 'distrust',
+    restores: 'restore',
   }[kind];
   throw new EkkoError('not-found', `There is no ${what} ${JSON.stringify(name.slice(0, 80))} in this project.`);
 }

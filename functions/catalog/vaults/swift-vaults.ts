@@ -2,6 +2,7 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import { barbicanKeyProvider, type KeyManager, storeNewIdentity } from '#vault/keys/barbican-key.ts';
 import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
 import type { KeyProvider } from '#vault/keys/key-provider.ts';
+import { readerSettings } from '#vault/restore/open-reader.ts';
 import { VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
@@ -141,6 +142,7 @@ async function openTenantVault(
   return {
     vault,
     invoke,
+    readerSettings: () => ({ ...readerSettings(vault), environment: environmentOf(settings, acting) }),
     upload: (run) => {
       const until = new Date(Date.now() + UPLOAD_MS);
       return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));

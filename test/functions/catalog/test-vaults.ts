@@ -97,6 +97,8 @@ export function openTestVaults(places: Places): TestVaults {
           return call(vault, processor, name, event);
         },
         upload: async () => ({ url: `http://place/${placeOf(caller.project, store)}/`, query: '?temp_url_sig=secret' }),
+        // A store in memory is this thread's.
+        readerSettings: undefined,
         renew: async () => undefined,
         close: async () => {
           open -= 1;

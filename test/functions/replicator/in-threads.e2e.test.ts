@@ -71,6 +71,7 @@ async function openTenant(name: string): Promise<TenantVault & { readonly host: 
   return {
     ...{ vault, host, invoke: host.invoke, renew: async () => undefined, close: async () => undefined },
     upload: async () => ({ url, query: '?sig=good' }),
+    readerSettings: undefined,
   };
 }
 
