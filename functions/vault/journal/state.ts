@@ -1,13 +1,13 @@
 import { NO_DIGEST } from '../format/journal-entry.ts';
 import type {
   HoldPlaced,
-  NamedRecipient,
   PointCommitted,
   RetentionPolicy,
   RetentionSet,
   RunStarted,
   VaultVerified,
 } from './entries.ts';
+import type { NamedRecipient } from './key-entries.ts';
 
 /**
  * What the journal says up to `position`: the fold over its entries. Never changed in place; whoever holds one may keep it.
