@@ -16,7 +16,7 @@ import { runBackup } from '../../../functions/command-line/run-backup.ts';
 import { bundlePath } from '../../../functions/host/bundles.ts';
 import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 
 const NAMES = ['segment-processor', 'point-committer', 'replicator'] as const;
 const MIB = 1024 * 1024;
