@@ -10,7 +10,7 @@ export function check(): Promise<StepResult[]> {
     runCheck('types', 'tsc', ['--noEmit', '--incremental', '--tsBuildInfoFile', join(cache, 'types.tsbuildinfo')]),
     runCheck('lint', 'biome', ['check', '.']),
     // By default one core is kept free, which on two cores halves the speed.
-    runTests('unit', ['--maxWorkers=2'], false),
+    runTests('unit', ['--project', 'unit-alone', '--maxWorkers=2'], false),
   ]);
 }
 

@@ -29,6 +29,14 @@ export async function neededObjects(vault: Vault): Promise<Set<string>> {
   return needed;
 }
 
+/** Names of the packs that the pages of a point's first disk name, moved or not. */
+export async function packsOfPoint(vault: Vault, run: string): Promise<string[]> {
+  const manifest = vault.journal.state().points.get(run)?.disks[0]?.manifest ?? '';
+  const pages = (await readManifest(vault, manifest)).pages.filter((page) => page !== undefined);
+  const extents = (await Promise.all(pages.map((page) => readPage(vault, page)))).flat();
+  return [...new Set(extents.map(({ pack }) => packName(pack ?? '')))];
+}
+
 /** Keys of content-named objects that lie there. */
 export async function storedObjects({ store }: Vault): Promise<Set<string>> {
   return new Set((await Promise.all(CONTENT_NAMED.map((folder) => keysIn(store, folder)))).flat());
