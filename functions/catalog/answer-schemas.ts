@@ -78,6 +78,8 @@ export const ANSWERS = {
     properties: {
       ...POLICY_SCHEMA.properties,
       ...{ policy: NAME, updatedAt: time, nextRun: time, lastPoint: run },
+      openRun: { ...text, description: 'The run under way, by the id that its caller gave.' },
+      overdue: { ...time, description: 'When a run should have begun by the schedule, and none has since.' },
       trigger: {
         ...text,
         description: 'A cron pattern in UTC that fires whenever the schedule can be due, and at other times too.',
@@ -110,6 +112,8 @@ export const ANSWERS = {
     },
     'missing?': listOf(text),
     'warnings?': listOf(warning),
+    'hooks?': listOf({ enum: ['before', 'after'] }),
+    'copyTo?': NAME,
   }),
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
@@ -152,6 +156,12 @@ export const ANSWERS = {
         'fullReason?': text,
       }),
     ),
+    'before?': { ...run, description: 'The point before of the same group.' },
+    'changes?': {
+      ...listOf(document({ kind: text, name: text, change: { enum: ['added', 'removed', 'changed'] }, text })),
+      description: 'What changed since the point before, at most 500; absent where that one cannot be read.',
+    },
+    'unprotected?': listOf(document({ server: text, name: text, 'volume?': text, why: text })),
   }),
   Restore: document({ ...restore, ...restoredDisks }),
   Restores: document({ restores: listOf(document({ ...restore, disks: { type: 'integer' } })), 'next?': next }),
@@ -168,10 +178,17 @@ export const ANSWERS = {
       upkeep: UUID,
       state: { enum: ['running', 'done', 'failed'] },
       startedAt: time,
+      'seenAt?': time,
       'endedAt?': time,
       'problem?': text,
     },
     'report?': { type: 'object' },
+  }),
+  Copy: document({
+    ...{ copy: UUID, vault: NAME, to: NAME, 'group?': NAME, state: { enum: ['running', 'done', 'failed'] } },
+    ...{ startedAt: time, 'seenAt?': time, 'endedAt?': time, 'problem?': text },
+    ...{ copied: { type: 'integer' }, 'newest?': run, bytesRead: bytes },
+    failed: listOf(document({ point: run, message: text })),
   }),
   PolicyDefinition: POLICY_SCHEMA,
 } as const;

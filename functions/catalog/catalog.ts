@@ -1,3 +1,4 @@
+import type { BackgroundWork } from './background/background.ts';
 import type { Caller, Right } from './caller.ts';
 import type { TokenChecker } from './cloud/token-checker.ts';
 import type { Answer } from './problem.ts';
@@ -5,7 +6,6 @@ import type { Registry } from './registry/registry.ts';
 import type { RunningRestores } from './restores/running-restores.ts';
 import type { OpenRuns } from './runs/open-runs.ts';
 import type { CloudEndpoints } from './settings.ts';
-import type { RunningUpkeeps } from './upkeep/upkeep.ts';
 import type { TenantVaults } from './vaults/tenant-vaults.ts';
 
 /** All that the routes work on. */
@@ -15,7 +15,7 @@ export interface Catalog {
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
   readonly restores: RunningRestores;
-  readonly upkeeps: RunningUpkeeps;
+  readonly background: BackgroundWork;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */
   readonly publicUrl: string;

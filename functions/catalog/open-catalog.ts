@@ -32,7 +32,7 @@ export function openCatalog(settings: CatalogSettings, parts: CatalogParts): Cat
     tokens: openTokenChecker(keystone),
     runs: openRuns(registry, tenants),
     restores: openRestores({ registry, tenants, glance, openSource, now, leaseMs, atOnce: workers }),
-    upkeeps: new Map(),
+    background: new Map(),
     limits: { requestsPerMinute: limits.requests_per_minute, refusalsPerMinute: limits.refusals_per_minute },
   };
 }

@@ -1,4 +1,5 @@
 import type { Route } from './catalog.ts';
+import { COPY_ROUTES } from './routes/copy-routes.ts';
 import { EXPORTER_ROUTES } from './routes/exporter-routes.ts';
 import { openRoutes } from './routes/open-routes.ts';
 import { POINT_ROUTES } from './routes/point-routes.ts';
@@ -12,6 +13,7 @@ export const ROUTES: readonly Route[] = [
   ...openRoutes(() => ROUTES),
   ...VAULT_ROUTES,
   ...POINT_ROUTES,
+  ...COPY_ROUTES,
   ...POLICY_ROUTES,
   ...RUN_ROUTES,
   ...RESTORE_ROUTES,

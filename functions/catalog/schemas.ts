@@ -103,7 +103,16 @@ export const RESTORE_WISH = closed(
   ['vault', 'point'],
 );
 
+export const COPY_WISH = closed(
+  {
+    to: { ...NAME, description: 'The vault of the project that gets the copies.' },
+    group: { ...NAME, description: 'Only the restore points of this policy.' },
+  },
+  ['to'],
+);
+
 export const UPKEEP_WISH = closed({
+  copy: { type: 'boolean', default: false, description: 'Copy what policies of the vault want copied.' },
   retention: { type: 'boolean', default: false, description: 'Apply the retention rules of the vault’s policies.' },
   sweep: { type: 'boolean', default: false, description: 'Remove what no restore point needs.' },
   verify: { type: 'number', minimum: 0, maximum: 100, default: 0, description: 'Percent of the vault to verify.' },

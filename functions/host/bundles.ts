@@ -26,6 +26,8 @@ export const BUNDLES = {
   'function-worker': 'functions/host/function-worker.ts',
   'restore-worker': 'host-exporter/restore/restore-worker.ts',
   'read-worker': 'functions/restorer/read-worker.ts',
+  catalog: 'functions/catalog/handler.ts',
+  replicator: 'functions/replicator/handler.ts',
   verifier: 'functions/verifier/handler.ts',
   'verify-worker': 'functions/verifier/verify-worker.ts',
   'thaw-watchdog': 'host-exporter/qemu/thaw-watchdog-main.ts',

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
+import { openTemporaryUrlStore } from '#vault/staging/temporary-url-store.ts';
 import { type LibvirtSource, openLibvirtSource } from '../libvirt/libvirt-source.ts';
 import { thawAllLeftBehind } from '../qemu/must-thaw.ts';
 import type { Budget } from './budget.ts';
@@ -9,7 +10,6 @@ import { createMember, type Member } from './member.ts';
 import type { MemberReport } from './member-report.ts';
 import type { Peers } from './peers.ts';
 import { openRunRecords, type RunRecord } from './run-records.ts';
-import { openTemporaryUrlStore } from './temporary-url-store.ts';
 
 /** The servers of this host that take part in runs. */
 export interface Members {
@@ -55,7 +55,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const member = createMember(
       {
         ...{ run, server, project, source, records, budget, exports },
-        stagingFor: (ticket) => openTemporaryUrlStore(peers, () => ticket().upload),
+        stagingFor: (ticket, renew) => openTemporaryUrlStore(peers, () => ticket().upload, renew),
         auditShare: settings.audit_share,
         watchdogMs: settings.watchdog_seconds * 1000,
         holdMs: settings.hold_seconds * 1000,

@@ -1,4 +1,6 @@
 import pLimit from 'p-limit';
+import { changesBetween } from '#vault/changes/changes.ts';
+import { pointBefore } from '#vault/changes/point-before.ts';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { Topology } from '#vault/format/topology.ts';
@@ -45,8 +47,27 @@ async function listOne(vault: Vault, committed: CommittedPoint): Promise<ListedP
 
 /** One restore point with its disks. Throws `point-unknown`, and what reading records throws. */
 export async function showPoint(vault: Vault, run: string) {
-  const point = await readPoint(vault, pointNamed(vault, run).point);
-  return { ...summaryOf(point), members: point.disks.map(shownDisk) };
+  const committed = pointNamed(vault, run);
+  const before = pointBefore(vault.journal.state(), committed);
+  const point = await readPoint(vault, committed.point);
+  return {
+    ...summaryOf(point),
+    members: point.disks.map(shownDisk),
+    ...(before === undefined ? {} : { before: before.run, ...(await changesSince(vault, before, point)) }),
+    ...(point.topology === undefined ? {} : { unprotected: point.topology.unprotected.slice(0, MOST_CHANGES) }),
+  };
+}
+
+const MOST_CHANGES = 500;
+
+/** A point before that is damaged does not keep the point itself from being shown. */
+async function changesSince(vault: Vault, before: CommittedPoint, point: RestorePoint) {
+  try {
+    return { changes: changesBetween(await readPoint(vault, before.point), point).slice(0, MOST_CHANGES) };
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
+    return {};
+  }
 }
 
 /** What a restore point's group was built of. Throws as `showPoint`, and `not-found` where the point does not tell. */

@@ -4,6 +4,7 @@ import { readListedPoint } from '#vault/records.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type PointSummary, summaryOf } from '../points/point-summary.ts';
+import { noteLast } from '../policies/note-last.ts';
 import type { RunEnd, RunRecord } from '../registry/records.ts';
 import { endDistrust, noteDistrust } from './distrust.ts';
 import { finish } from './end-run.ts';
@@ -36,15 +37,9 @@ export async function commit(
   const end: RunEnd = { outcome: 'committed', at: catalog.now().toISOString(), missing };
   if (record.ended === undefined) await finish(catalog, caller, record, end, held);
   await endDistrust(catalog.registry, caller, record, missing);
-  await noteLast(catalog, caller, record).catch(() => undefined);
+  await noteLast(catalog.registry, caller.project, record.policy, { point: record.run }).catch(() => undefined);
   catalog.runs.close(caller, record.run);
   return summaryOf(point);
-}
-
-/** For people who look at the policy; the vault knows better. */
-async function noteLast({ registry }: Catalog, { project }: Caller, { policy, run }: RunRecord): Promise<void> {
-  const path = ['lasts', project, policy];
-  await registry.write(path, { point: run }, await registry.lastVersion(path));
 }
 
 /** The point, where the run has been committed before. */

@@ -9,6 +9,7 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup, type Warning } from '../group/resolve-group.ts';
+import { noteLast } from '../policies/note-last.ts';
 import type { PolicyDefinition } from '../policies/policy-schema.ts';
 import { type RunMember, type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { completeTopology, findTopology } from '../topology/read-topology.ts';
@@ -53,6 +54,8 @@ export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish):
     // Before the run is written down: whoever repeats a start that broke off comes here again. Without it the point will name what it lacks.
     await keepTopology(tenant.vault, run, topology).catch(() => undefined);
     await writeDown(catalog, caller, record);
+    const begun = { run: record.run, begunAt: record.startedAt };
+    await noteLast(catalog.registry, caller.project, record.policy, begun).catch(() => undefined);
     catalog.runs.keep(caller, record.run, tenant);
     return { record, warnings, fresh: true };
   } catch (error) {
@@ -172,7 +175,8 @@ function runUnderWay(policy: string, { run, at, process }: OpenRun): EkkoError {
   return Object.assign(new EkkoError('run-under-way', message), { run: request ?? run });
 }
 
-function checkEscrow({ escrow }: VaultState): void {
+/** Throws `no-escrow` for a vault whose key exists only once. */
+export function checkEscrow({ escrow }: VaultState): void {
   if (escrow !== 'missing') return;
   throw new EkkoError(
     'no-escrow',
@@ -202,8 +206,8 @@ function recordOf(
   };
 }
 
-/** A run's id begins with its time: `20261120-191503-…`. */
-function startOf(run: string): string {
+/** When a run began, as ISO time: its id begins with it, `20261120-191503-…`. */
+export function startOf(run: string): string {
   const [, day = '', time = ''] = /^(\d{8})-(\d{6})/.exec(run) ?? [];
   const date = day.replace(/(....)(..)(..)/, '$1-$2-$3');
   return `${date}T${time.replace(/(..)(..)(..)/, '$1:$2:$3')}.000Z`;

@@ -8,27 +8,10 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { temporaryUpload } from '#vault/store/swift/temporary-url.ts';
 import { createVault, openVault, readDescription, type Vault } from '#vault/vault.ts';
+import type { FunctionPlace, VaultFunctions } from '../../rim/vault-functions.ts';
 import type { Caller } from '../caller.ts';
 import type { CloudEndpoints } from '../settings.ts';
 import type { TenantVault, TenantVaults, WantedVault } from './tenant-vaults.ts';
-
-/** Functions over one vault, in threads of this process or elsewhere. */
-export interface VaultFunctions {
-  invoke(name: string, event: unknown): Promise<unknown>;
-  /** Lets calls under way end. */
-  close(): Promise<void>;
-}
-
-/** What functions are started with. Secret as a whole. */
-export interface FunctionPlace {
-  /** URL of the vault. */
-  readonly vault: string;
-  /** How to get at the store: a token among it. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** 32 bytes. */
-  readonly privateKey: Uint8Array;
-  readonly journalFile: string;
-}
 
 export interface SwiftVaultsSettings {
   readonly endpoints: Pick<CloudEndpoints, 'swift' | 'barbican'>;

@@ -28,7 +28,7 @@ export interface WantedVault {
 /** A vault that is open, with keys and token in memory until it is closed. */
 export interface TenantVault {
   readonly vault: Vault;
-  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`) over this vault. Rejects with its code. */
+  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`, `replicator`) over this vault. Rejects with its code. */
   invoke(name: string, event: unknown): Promise<unknown>;
   /** How other threads open the vault to read it, with rights as they are now; undefined: they cannot. Secret. */
   readonly readerSettings: (() => ReaderSettings) | undefined;

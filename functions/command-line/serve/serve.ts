@@ -3,11 +3,11 @@ import { openStore } from '#vault/store/open-store.ts';
 import { trustAuthority } from '#vault/store/swift/authority.ts';
 import { readCatalogSettings } from '../../catalog/settings.ts';
 import { openSwiftVaults } from '../../catalog/vaults/swift-vaults.ts';
+import { openImageSources } from '../../host/image-sources.ts';
+import { openTenantFunctions } from '../../host/tenant-functions.ts';
 import { watchSignals } from '../interruption.ts';
 import type { CommandContext } from '../run-command.ts';
-import { openImageSources } from './image-sources.ts';
 import { serveCatalog } from './serve-catalog.ts';
-import { openTenantFunctions } from './tenant-functions.ts';
 
 export interface ServeOptions {
   /** Path of the settings file. */

@@ -70,6 +70,7 @@ export function readStartedRun(field: FieldReader): Omit<RunStarted, 'type'> {
     disks: field('disks', listOf(label, MOST_DISKS)),
     host: field('host', label),
     ...given('process', field('process', optional(label))),
+    ...given('plan', field('plan', optional(name))),
     at: field('at', time),
   };
 }
@@ -168,6 +169,13 @@ const READERS = {
     at: field('at', time),
   }),
   'run-started': (field) => ({ type: 'run-started', ...readStartedRun(field) }),
+  'run-taken-over': (field) => ({
+    type: 'run-taken-over',
+    run: field('run', runId),
+    host: field('host', label),
+    process: field('process', label),
+    at: field('at', time),
+  }),
   'run-abandoned': (field) => ({
     type: 'run-abandoned',
     run: field('run', runId),

@@ -11,6 +11,7 @@ export type JournalEntry =
   | EpochStarted
   | RecipientAdded
   | RunStarted
+  | RunTakenOver
   | RunAbandoned
   | PointCommitted
   | PointsExpired
@@ -88,6 +89,20 @@ export interface RunStarted {
   readonly host: string;
   /** Which process runs it, for whoever wants to know whether it still lives. */
   readonly process?: string;
+  /**
+   * A digest (SHA-256 in hex) of all that decides what its parts hold, where that is the same whoever exports them and whenever: then
+   * another process may go on with it.
+   */
+  readonly plan?: string;
+  readonly at: string;
+}
+
+/** Another process goes on with a run whose own is gone: it is the one that runs it from now on. */
+export interface RunTakenOver {
+  readonly type: 'run-taken-over';
+  readonly run: string;
+  readonly host: string;
+  readonly process: string;
   readonly at: string;
 }
 

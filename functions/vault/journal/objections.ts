@@ -32,6 +32,8 @@ export function objectionTo(state: VaultState, entry: JournalEntry): Objection |
       return addedTwice(state, entry);
     case 'run-started':
       return startedTwice(state, entry);
+    case 'run-taken-over':
+      return notOpen(state, entry.run, 'takes over');
     case 'run-abandoned':
       return notOpen(state, entry.run, 'abandons');
     case 'point-committed':

@@ -10,6 +10,7 @@ import type {
   RetentionPolicy,
   RetentionSet,
   RunStarted,
+  RunTakenOver,
   VaultVerified,
 } from './entries.ts';
 import { addRecipient, countCondemned, forgetCondemned, startEpoch } from './fold-keys.ts';
@@ -232,6 +233,9 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
     case 'run-started':
       draft.openRuns.set(entry.run, { ...withoutType(entry), epoch: newestEpoch(draft) });
       return;
+    case 'run-taken-over':
+      takeOver(draft, entry);
+      return;
     case 'run-abandoned':
       endRun(draft, entry.run);
       return;
@@ -269,6 +273,11 @@ function change(draft: Draft, entry: JournalEntry, position: number): void {
     case 'locks-extended':
       extendLocks(draft, entry);
   }
+}
+
+function takeOver({ openRuns }: Draft, { run, host, process }: RunTakenOver): void {
+  const open = openRuns.get(run);
+  if (open !== undefined) openRuns.set(run, { ...open, host, process });
 }
 
 function endRun(draft: Draft, run: string): void {

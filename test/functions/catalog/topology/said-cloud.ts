@@ -1,3 +1,4 @@
+import { hostIdOf } from '../../../../functions/catalog/cloud/servers.ts';
 import { type FakeAnswer, type FakeRequest, type HttpFake, openHttpFake } from '../http-fake.ts';
 
 /** What a cloud of one application answers, service by service, as the real ones were seen to. Tests change it. */
@@ -23,7 +24,7 @@ const server = {
     config_drive: '',
     metadata: { role: 'web' },
     tags: ['backup'],
-    hostId: 'x',
+    hostId: hostIdOf(PROJECT, 'c1'),
     tenant_id: PROJECT,
   },
   image: { id: 'image-1', links: [{ rel: 'bookmark', href: 'http://nova/images/image-1' }] },

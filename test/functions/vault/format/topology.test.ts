@@ -7,6 +7,7 @@ import type { Topology } from '#vault/format/topology.ts';
 import { decodeTopology, encodeTopology, LARGEST_TOPOLOGY } from '#vault/format/topology-bytes.ts';
 import { deriveEpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
 import { readListedPoint, readPoint, writePoint } from '#vault/records.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { exampleServer, exampleTopology } from '../../../example-topology.ts';
@@ -174,11 +175,22 @@ describe('lists of points', () => {
     await expect(readListedPoint(reader, { run: '20261121-030000-000000', point: name })).rejects.toMatchObject({
       code: 'damaged',
     });
-    const key = contentKey(Folder.points, name);
-    const bytes = await store.get(key);
-    await store.remove([key]);
-    bytes[100] = (bytes[100] ?? 0) ^ 1;
-    await store.create(key, [bytes]);
+    await damage(store, name, 100);
     await expect(readListedPoint(reader, { run: POINT.id, point: name })).rejects.toMatchObject({ code: 'damaged' });
   });
+
+  test('refuse damage anywhere in a small one, for it is read whole', async () => {
+    const { reader, store, name } = await written({ ...POINT, topology: exampleTopology() });
+    await damage(store, name, -1);
+    await expect(readListedPoint(reader, { run: POINT.id, point: name })).rejects.toMatchObject({ code: 'damaged' });
+  });
+
+  async function damage(store: ObjectStore, name: string, at: number): Promise<void> {
+    const key = contentKey(Folder.points, name);
+    const bytes = await store.get(key);
+    const place = at < 0 ? bytes.length + at : at;
+    await store.remove([key]);
+    bytes[place] = (bytes[place] ?? 0) ^ 1;
+    await store.create(key, [bytes]);
+  }
 });

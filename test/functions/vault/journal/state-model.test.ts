@@ -23,6 +23,7 @@ import {
   rotated,
   runFor,
   started,
+  takenOver,
   undeleted,
   verified,
 } from './histories.ts';
@@ -38,6 +39,7 @@ const number = fc.integer({ min: 1, max: 12 });
 const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
   number.map(started),
   number.map(abandoned),
+  number.map(takenOver),
   number.map((n) => committed(n)),
   number.map((n) => condemned({ points: [pointFor(n)] })),
   number.map((n) => condemned({ points: [pointFor(n)], manifests: [manifestFor(n)] })),
