@@ -78,12 +78,12 @@ async function answer(stub: StubRestores, request: IncomingMessage, response: Se
   stub.requests.push({ method, path: pathname, token: String(request.headers['x-auth-token'] ?? '') });
   const body = (text === '' || text === 'null' ? {} : JSON.parse(text)) as Document;
   const { nonsense, lost } = stub.faults;
+  const service = pathname.split('/')[1] ?? '';
   if (nonsense?.matches.test(`${method} ${pathname}`)) {
     response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
     return;
   }
-  const [status, document] = route(stub, method, pathname, searchParams, body);
-  const service = pathname.split('/')[1] ?? '';
+  const [status, document] = understood(request, service) ? route(stub, method, pathname, searchParams, body) : BAD;
   const times = lost.get(service) ?? 0;
   if (method === 'POST' && times > 0) {
     lost.set(service, times - 1);
@@ -92,6 +92,20 @@ async function answer(stub: StubRestores, request: IncomingMessage, response: Se
   }
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(document === undefined ? undefined : JSON.stringify(document));
+}
+
+const BAD: Answer = [400, { badRequest: { code: 400, message: 'The server could not comply with the request.' } }];
+const KINDS: Readonly<Record<string, string>> = { nova: 'compute', cinder: 'volume' };
+
+/** A Cinder that is told of a version of another service's alone refuses the call. */
+function understood({ headers }: IncomingMessage, service: string): boolean {
+  const kind = KINDS[service];
+  return (
+    kind === undefined ||
+    String(headers['openstack-api-version'])
+      .split(', ')
+      .some((each) => each.startsWith(kind))
+  );
 }
 
 function route(stub: StubRestores, method: string, path: string, query: URLSearchParams, body: Document): Answer {
