@@ -1,5 +1,6 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
+import { imageName, knownImage } from '#vault/images.ts';
 import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
 import type { Vault } from '#vault/vault.ts';
 import type {
@@ -7,6 +8,7 @@ import type {
   FullReason,
   HeldMoment,
 } from '../../host-exporter/changed-blocks/changed-block-source.ts';
+import { openFileSource } from '../../host-exporter/changed-blocks/file-source.ts';
 import { exportDisk, plannedBytes } from '../../host-exporter/staging/export-disk.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';
@@ -46,6 +48,8 @@ export interface BackupWatch {
   staged(): void;
   /** The bitmap audit failed: the backup begins again and reads everything. */
   distrusted(message: string): void;
+  /** Something that the backup does without. */
+  remark?(message: string): void;
 }
 
 /**
@@ -66,6 +70,7 @@ export async function runBackup(request: BackupRequest): Promise<RestorePoint> {
 async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
   const { vault, source, group } = request;
   checkEscrow(await vault.journal.refresh());
+  await storeImages(request);
   await giveUpDeadRuns(vault, group);
   await releaseStaleHolds(vault);
   const disks = await source.disks();
@@ -80,6 +85,28 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
   }
 }
 
+/**
+ * Sees to it that the images which the source's disks were built on are in the vault, each as a restore point of its own. Disks of one that
+ * cannot be backed up are read in full.
+ */
+async function storeImages(request: BackupRequest): Promise<void> {
+  const { vault, source, readAll, watch, signal } = request;
+  if (readAll !== undefined || source.images === undefined) return;
+  for (const { path, format, digest } of await source.images()) {
+    if (knownImage(vault.journal.state(), digest) !== undefined) continue;
+    const name = imageName(digest);
+    const image = await openFileSource([{ path, format, name }]);
+    try {
+      await backUpOnce({ ...request, source: image, group: name, quiesce: 'never' });
+    } catch (error) {
+      if (codeOf(error) === undefined || signal?.aborted) throw error;
+      watch.remark?.(`Image ${path} could not be backed up by itself: ${error instanceof Error ? error.message : ''}`);
+    } finally {
+      await image.close();
+    }
+  }
+}
+
 async function backUpRun(request: BackupRequest, run: string): Promise<RestorePoint> {
   const { vault, host, source } = request;
   const state = vault.journal.state();
@@ -90,6 +117,7 @@ async function backUpRun(request: BackupRequest, run: string): Promise<RestorePo
     readAll: request.readAll,
     quiesce: request.quiesce,
     auditShare: request.auditShare,
+    image: (digest) => knownImage(state, digest),
   });
   try {
     await unlessAborted(request.signal, exportAll(request, run, moment));
@@ -117,9 +145,9 @@ async function exportAll(request: BackupRequest, run: string, moment: HeldMoment
     moment,
     moment.plans.reduce((sum, plan) => sum + plannedBytes(plan), 0),
   );
-  for (const [index, { disk, base }] of moment.plans.entries()) {
+  for (const [index, { disk, base, baseDisk = disk.name }] of moment.plans.entries()) {
     const lineage =
-      manifestAt(state, base, disk.name) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
+      manifestAt(state, base, baseDisk) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
     await exportDisk(moment, index, ticketFor(vault, run, index), lineage, {
       staging: vault.store,
       notice: (key) => parts.notice(key),
