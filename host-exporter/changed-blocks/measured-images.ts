@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import { type FileIdentity, identityOf, isSameFile } from '../qemu/file-identity.ts';
 import { asObject, countOf, textOf } from '../qemu/json-value.ts';
 import { OWN_PREFIX } from './bitmaps.ts';
@@ -28,6 +29,7 @@ const TICK = { fine: 50, coarse: 2000 };
 export function openMeasuredImages(directory: string | undefined): MeasuredImages {
   const known = new Map<string, MeasuredImage>();
   const measuring = new Map<string, Promise<MeasuredImage>>();
+  const oneByOne = pLimit(1);
   const nameOf = (path: string, format: string) => `${format} ${path}`;
 
   async function recall(path: string, format: BaseImage['format']): Promise<MeasuredImage | undefined> {
@@ -50,7 +52,8 @@ export function openMeasuredImages(directory: string | undefined): MeasuredImage
 
   async function measure(path: string, format: BaseImage['format']): Promise<MeasuredImage> {
     const name = nameOf(path, format);
-    const running = measuring.get(name) ?? measureNow(path, format).finally(() => measuring.delete(name));
+    const running =
+      measuring.get(name) ?? oneByOne(() => measureNow(path, format)).finally(() => measuring.delete(name));
     measuring.set(name, running);
     return running;
   }

@@ -31,6 +31,10 @@ export async function holdQcow2File(
   request: MomentRequest,
   images?: MeasuredImages,
 ): Promise<HeldFile> {
+  const fullReason = reasonForFile(disk, request);
+  const choose = async () =>
+    images && request.image && chooseImage(images, await describe(disk, path), fullReason, request, itself);
+  const before = await choose();
   const directory = await mkdtemp(join(tmpdir(), 'ekko-nbd-'));
   const socketPath = join(directory, 's');
   // Without --persistent it ends with our one connection, so an exporter that dies leaves no lock on the image.
@@ -50,12 +54,10 @@ export async function holdQcow2File(
   }
   let client: NbdClient | undefined;
   try {
-    const fullReason = reasonForFile(disk, request);
-    const choose = async () => images && chooseImage(images, await describe(disk, path), fullReason, request, itself);
-    const before = await choose();
     client = await connectWhenReady(server, ended, { socketPath, path });
     // The image's file was the same when it was opened as before and after.
-    const base = before && (await choose());
+    const after = before && (await choose());
+    const base = after?.name === before?.name ? after : undefined;
     const clients = { allocation: client, depths: client };
     const plan = base
       ? await planOnImage(disk, { fullReason, base, depth: base.layers }, clients, auditOf(request))

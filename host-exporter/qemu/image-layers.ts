@@ -11,6 +11,8 @@ export interface ImageLayer {
 
 /** Longer chains than this QEMU does not open either. */
 const MOST_LAYERS = 256;
+/** To look at a longer chain costs more than it saves. */
+const MOST_FOR_BASE = 16;
 
 /** The chain of an image, its own layer first, as QEMU tells of it (ImageInfo, `backing-image` within `backing-image`). Throws `qemu-failed`. */
 export function layersOf(image: JsonObject, what: string): readonly ImageLayer[] {
@@ -30,6 +32,7 @@ export function layersOf(image: JsonObject, what: string): readonly ImageLayer[]
 /** The file that a disk was built on: the last of its chain. Undefined where there is none, or it is none that could be read by its path. */
 export function baseOf(layers: readonly ImageLayer[]): (ImageLayer & { readonly format: 'raw' | 'qcow2' }) | undefined {
   const base = layers.at(-1);
+  if (layers.length > MOST_FOR_BASE) return undefined;
   const isPlain = layers.slice(0, -1).every(({ format }) => format === 'qcow2');
   if (base === undefined || layers.length < 2 || !isPlain || !base.file.startsWith('/')) return undefined;
   const { format } = base;

@@ -28,6 +28,6 @@ export async function ticketOf(
   const ticket = serverTicket(vault, record.run, open.disks, indexes, {
     ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
     readAll: distrusted ? 'bitmap-distrusted' : undefined,
-  });
+  }, new Map(member.disks.flatMap(({ index, image }) => (image ? [[index, image]] : []))));
   return encodeTicket(ticket);
 }

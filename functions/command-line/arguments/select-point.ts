@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
-import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { digestInName } from '#vault/images.ts';
+import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { plainText } from '../text/plain-text.ts';
 
 /** `POINT` or `POINT/DISK`. */
