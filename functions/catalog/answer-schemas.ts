@@ -89,6 +89,17 @@ export const ANSWERS = {
     },
     'missing?': listOf(text),
     'warnings?': listOf(warning),
+    'images?': { enum: ['ready', 'storing'] },
+  }),
+  Images: document({
+    state: { enum: ['ready', 'storing'] },
+    images: listOf(
+      document({
+        image: { ...text, description: 'Digest of its content.' },
+        state: { enum: ['reading', 'storing', 'stored', 'failed'] },
+        ...{ 'bytesDone?': bytes, 'bytesTotal?': bytes, 'problem?': text },
+      }),
+    ),
   }),
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
@@ -100,6 +111,7 @@ export const ANSWERS = {
         document({
           ...{ index: { type: 'integer' }, name: text, token: text },
           points: listOf(document({ run, size: bytes, manifest: text })),
+          'image?': document({ name: text, point: run, size: bytes, manifest: text }),
         }),
       ),
       upload: document({ url: text, query: text }),
@@ -128,6 +140,7 @@ export const ANSWERS = {
         takenAt: time,
         frozenMs: milliseconds,
         'base?': run,
+        'image?': text,
         'fullReason?': text,
       }),
     ),

@@ -54,11 +54,12 @@ export async function showPoint(vault: Vault, run: string) {
   return { ...summaryOf(point), members: point.disks.map(shownDisk) };
 }
 
-function shownDisk({ name, diskSize, base, fullReason, ...rest }: PointDisk) {
+function shownDisk({ name, diskSize, base, baseDisk, fullReason, ...rest }: PointDisk) {
   const { changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs } = rest;
   return {
     ...{ name, size: diskSize, changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs },
     ...(base === undefined ? {} : { base }),
+    ...(baseDisk === undefined ? {} : { image: baseDisk }),
     ...(fullReason === undefined ? {} : { fullReason }),
   };
 }
