@@ -21,14 +21,14 @@ beforeEach(async () => {
   digest = await digestOf(newImage());
   for (const [exporter, server] of [[c1, WEB] as const, [c2, DB] as const]) {
     exporter.addDisk(`${server}/root`, 8).write(1, 11);
-    exporter.images.set(`${server}/root`, { digest, content: newImage() });
+    exporter.images.set(`${server}/root`, { digest, content: newImage(imageName(digest)) });
   }
   await lab.addPolicy('shop', { servers: [WEB, DB] });
 });
 afterEach(() => lab.close());
 
-function newImage() {
-  const image = newModelGuest({ name: 'image', segments: SEGMENTS, missing: 0, dead: () => false });
+function newImage(name = 'image') {
+  const image = newModelGuest({ name, segments: SEGMENTS, missing: 0, dead: () => false });
   for (let segment = 0; segment < SEGMENTS; segment++) image.write(segment, segment + 1);
   return image;
 }
