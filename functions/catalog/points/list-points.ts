@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
+import { digestInName } from '#vault/images.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -9,6 +10,7 @@ import { type PointSummary, summaryOf } from './point-summary.ts';
 export interface PointsWish {
   readonly limit: number;
   readonly marker?: string;
+  /** Undefined: those of all groups but images. */
   readonly group: string | undefined;
 }
 
@@ -23,7 +25,9 @@ export async function listPoints(vault: Vault, { limit, marker, group }: PointsW
   if (marker !== undefined && begin === 0) {
     throw new EkkoError('bad-input', 'marker is no restore point (any more). Begin again without it.');
   }
-  const rest = all.slice(begin).filter((point) => group === undefined || point.group === group);
+  const isAsked = (point: CommittedPoint) =>
+    group === undefined ? digestInName(point.group) === undefined : point.group === group;
+  const rest = all.slice(begin).filter(isAsked);
   const page = rest.slice(0, limit);
   const points = await pLimit(READ_AT_ONCE).map(page, (point) => listOne(vault, point));
   const last = page.at(-1);

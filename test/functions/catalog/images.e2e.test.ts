@@ -73,6 +73,9 @@ test('an image that two servers were built on is stored once, and both tickets t
   };
   for (const server of [WEB, DB]) expect((await ticketOf(run, server)).disks).toMatchObject([{ image: known }]);
   expect(await look(run)).toMatchObject({ state: 'ready' });
+  expect((await lab.call('GET', '/v1/vaults/main/points')).body.points).toEqual([]);
+  const group = encodeURIComponent(known.name);
+  expect((await lab.call('GET', `/v1/vaults/main/points?group=${group}`)).body.points).toHaveLength(1);
   // Its exporter was told that the image's run has ended well.
   expect([...c1.outcomes, ...c2.outcomes]).toEqual([[expect.stringContaining(point?.run ?? ''), 'committed']]);
 });
