@@ -4,6 +4,7 @@ import type { MomentRequest, SourceDisk } from '../changed-blocks/changed-block-
 import { openFileSource } from '../changed-blocks/file-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import type { MeasuredImage, MeasuredImages } from '../changed-blocks/measured-images.ts';
+import { describeDomain } from './domain-disks.ts';
 import type { LibvirtSource } from './libvirt-source.ts';
 import type { PreparedMoment } from './prepared-moment.ts';
 import { findServerImages } from './server-images.ts';
@@ -29,15 +30,19 @@ export function openImageSource(
   }
 
   async function disks(): Promise<readonly SourceDisk[]> {
-    return (await find()).map(({ digest, size, path }) => ({ name: imageName(digest), size, origin: path }));
+    const { glanceImage } = await describeDomain(virsh, server);
+    return (await find()).map(({ digest, size, path }) => {
+      return { name: imageName(digest), size, origin: originOf(path, glanceImage) };
+    });
   }
 
   async function prepare(request: MomentRequest): Promise<PreparedMoment> {
     const images = await find();
+    const { glanceImage } = await describeDomain(virsh, server);
     const nothing = () => Promise.resolve();
     return {
       ...{ freeze: nothing, checkpoint: nothing, thaw: nothing, cancel: nothing },
-      open: () => open(images, request),
+      open: () => open(images, glanceImage, request),
     };
   }
 
@@ -50,12 +55,24 @@ export function openImageSource(
   };
 }
 
-async function open(images: readonly MeasuredImage[], request: MomentRequest): Promise<EndableMoment> {
+/** For people: Nova's name of the file is a digest of Glance's id. */
+function originOf(path: string, glanceImage: string): string {
+  return glanceImage === '' ? path : `${path} (Glance image ${glanceImage})`;
+}
+
+async function open(
+  images: readonly MeasuredImage[],
+  glanceImage: string,
+  request: MomentRequest,
+): Promise<EndableMoment> {
   const choices = images.map(({ path, format, digest }) => ({ path, format, name: imageName(digest) }));
   const moment = await (await openFileSource(choices)).take(request);
   let held = true;
+  const plans = moment.plans.map((plan) => {
+    return { ...plan, disk: { ...plan.disk, origin: originOf(plan.disk.origin, glanceImage) } };
+  });
   return {
-    ...moment,
+    ...{ ...moment, plans },
     get held() {
       return held;
     },

@@ -1,3 +1,4 @@
+import { copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { imageName } from '#vault/images.ts';
@@ -104,6 +105,20 @@ describe.skipIf(lacks('libvirt'))("a guest of libvirt's on a base image", () => 
     await again.end('committed');
     await moment.end('abandoned').catch(() => undefined);
     await next.close();
+  });
+
+  test('a disk is not planned on a file that no QEMU has open, though it lies where the image lay', async () => {
+    const { request } = createPoints();
+    const base = directory.file('0123abcd');
+    const twin = directory.file('twin');
+    await copyFile(base, twin);
+    const image = await known();
+    await rename(twin, base);
+    // Read again, it has the same digest.
+    expect((await known()).image).toBeTypeOf('function');
+    const moment = await source.take(request('r1', image));
+    expect(planOf(moment, root).plan).toMatchObject({ base: undefined, fullReason: 'first-backup' });
+    await moment.end('abandoned');
   });
 
   test('a snapshot between disk and image belongs to the disk', async () => {
