@@ -199,16 +199,22 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
   }, async () => {
     const stepsOf = async (policy: string) => {
       const first = stub.requests.length;
-      const id = await executions.start('ekko.backup.v1.run', { policy });
-      expect((await executions.ended(id)).output).toMatchObject({ outcome: 'committed' });
+      const { result } = await executions.run(RUN, { policy });
+      expect(result).toMatchObject({ outcome: 'committed' });
       const asked = stub.requests.slice(first).map(({ path }) => path.split('/').at(-1) ?? '');
       return asked.filter((step) => step === 'images' || step === 'moment');
     };
     stub.faults.images = 2;
     expect(await stepsOf(newPolicy('imaged'))).toEqual(['images', 'images', 'images', 'moment']);
-    stub.faults.images = 1;
-    stub.faults.nonsense = { matches: /images$/, status: 404, type: 'application/problem+json', body: '{}' };
-    expect((await stepsOf(newPolicy('old-catalog'))).at(-1)).toBe('moment');
+    const answers = [
+      [404, 'application/problem+json', '{}'],
+      [200, 'application/json', '{"state": ["storing"], "images": 7}'],
+    ] as const;
+    for (const [at, [status, type, body]] of answers.entries()) {
+      stub.faults.images = 1;
+      stub.faults.nonsense = { matches: /images$/, status, type, body };
+      expect((await stepsOf(newPolicy(`imaged-${at}`))).at(-1)).toBe('moment');
+    }
     delete stub.faults.nonsense;
     stub.faults.images = 0;
   });
