@@ -8,7 +8,16 @@ import { expect, test } from 'vitest';
  */
 const ROOT = join(import.meta.dirname, '..');
 const VAULT = 'functions/vault/';
-const FUNCTIONS = ['segment-processor', 'point-committer', 'verifier', 'retention', 'sweeper', 'replicator', 'catalog'];
+const FUNCTIONS = [
+  'segment-processor',
+  'point-committer',
+  'verifier',
+  'retention',
+  'sweeper',
+  'replicator',
+  'restorer',
+  'catalog',
+];
 
 const RULES: readonly { readonly from: string; readonly may: readonly string[] }[] = [
   { from: `${VAULT}errors.ts`, may: [] },
@@ -36,7 +45,14 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
   },
   { from: VAULT, may: [VAULT] },
   { from: 'functions/rim/', may: [VAULT, 'functions/rim/'] },
+  // What it is made of where it runs: the functions of its vaults go in threads beside it.
+  {
+    from: 'functions/catalog/handler.ts',
+    may: [VAULT, ...['rim/', 'catalog/', 'host/'].map((p) => `functions/${p}`)],
+  },
   ...FUNCTIONS.map((name) => ({ from: `functions/${name}/`, may: [VAULT, 'functions/rim/', `functions/${name}/`] })),
+  // Disks are read in threads that it starts.
+  { from: 'functions/host/image-sources.ts', may: [VAULT, 'functions/host/', 'functions/restorer/disk-image.ts'] },
   { from: 'functions/host/', may: [VAULT, 'functions/rim/', 'functions/host/'] },
   {
     from: 'host-exporter/changed-blocks/',
@@ -107,7 +123,7 @@ test('imports point inwards, functions do not know each other, and packages stay
 test.each([
   ['functions/vault/format/page.ts', '../store/file-store.ts'],
   ['functions/segment-processor/handler.ts', '../point-committer/commit-run.ts'],
-  ['host-exporter/staging/export-disk.ts', '../../functions/host/function-host.ts'],
+  ['host-exporter/api/export-member.ts', '../../functions/host/function-host.ts'],
   ['host-exporter/libvirt/virsh.ts', '../api/api-error.ts'],
   ['host-exporter/libvirt/virsh.ts', 'fast-xml-parser'],
   ['functions/vault/vault.ts', '../../host-exporter/qemu/nbd-client.ts'],
@@ -116,7 +132,10 @@ test.each([
   ['functions/vault/journal/sql-journal.ts', 'pg'],
   ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
   ['functions/catalog/runs/commit.ts', '../../point-committer/commit-run.ts'],
+  ['functions/catalog/restores/copy-disk.ts', '../../restorer/disk-image.ts'],
+  ['functions/restorer/disk-image.ts', '../../host-exporter/restore/restore-disk.ts'],
   ['functions/catalog/routes.ts', '../host/http-server.ts'],
+  ['functions/catalog/handler.ts', '../sweeper/sweep-vault.ts'],
   ['functions/host/http-server.ts', '../catalog/routes.ts'],
   ['functions/catalog/routes/policy-routes.ts', '@aws-lambda-powertools/event-handler/http'],
 ])('the rules catch %s importing %s', (file, specifier) => {

@@ -1,5 +1,6 @@
 import { POLICY_SCHEMA } from './policies/policy-schema.ts';
 import { NAME, UUID } from './schemas.ts';
+import { TOPOLOGY_SCHEMA } from './topology/topology-schema.ts';
 
 /** Documents that the service answers with, as JSON Schema 2020-12, by name: the components of the OpenAPI document. */
 const text = { type: 'string' } as const;
@@ -37,8 +38,28 @@ const member = {
 };
 const warning = document({
   code: { enum: ['no-exporter', 'server-missing', 'unprotected-server', 'unprotected-volume'] },
-  ...{ server: text, message: text },
+  ...{ server: text, message: text, 'volume?': text },
 });
+
+const restore = {
+  ...{ restore: UUID, vault: NAME, point: run, takenAt: time, 'server?': text, startedAt: time, 'endedAt?': time },
+  state: { enum: ['copying', 'complete', 'failed', 'cancelled'] },
+  ...{ bytesDone: bytes, bytesTotal: bytes },
+};
+const restoredDisks = {
+  disks: listOf(
+    document({
+      ...{ name: text, size: bytes, gib: { type: 'integer' }, 'image?': UUID, bytesDone: bytes, 'bytesTotal?': bytes },
+      becomes: { enum: ['image', 'volume'] },
+      state: { enum: ['waiting', 'copying', 'complete', 'failed', 'removed'] },
+      'volume?': { type: 'object', description: 'What Cinder is asked for, to make a volume of the image.' },
+      'device?': { type: 'object', description: 'How Nova is told of the disk; of a volume its uuid is to be added.' },
+      'problem?': text,
+    }),
+  ),
+  'build?': { type: 'object', description: 'What Nova is asked for, without block devices.' },
+  endpoints: { type: 'object', additionalProperties: text },
+};
 
 export const ANSWERS = {
   Problem: document(
@@ -57,6 +78,8 @@ export const ANSWERS = {
     properties: {
       ...POLICY_SCHEMA.properties,
       ...{ policy: NAME, updatedAt: time, nextRun: time, lastPoint: run },
+      openRun: { ...text, description: 'The run under way, by the id that its caller gave.' },
+      overdue: { ...time, description: 'When a run should have begun by the schedule, and none has since.' },
       trigger: {
         ...text,
         description: 'A cron pattern in UTC that fires whenever the schedule can be due, and at other times too.',
@@ -89,6 +112,8 @@ export const ANSWERS = {
     },
     'missing?': listOf(text),
     'warnings?': listOf(warning),
+    'hooks?': listOf({ enum: ['before', 'after'] }),
+    'copyTo?': NAME,
     'images?': { enum: ['ready', 'storing'] },
   }),
   Images: document({
@@ -144,7 +169,21 @@ export const ANSWERS = {
         'fullReason?': text,
       }),
     ),
+    'before?': { ...run, description: 'The point before of the same group.' },
+    'changes?': {
+      ...listOf(document({ kind: text, name: text, change: { enum: ['added', 'removed', 'changed'] }, text })),
+      description: 'What changed since the point before, at most 500; absent where that one cannot be read.',
+    },
+    'unprotected?': listOf(document({ server: text, name: text, 'volume?': text, why: text })),
   }),
+  Restore: document({ ...restore, ...restoredDisks }),
+  Restores: document({ restores: listOf(document({ ...restore, disks: { type: 'integer' } })), 'next?': next }),
+  ServerPlan: document({
+    ...{ vault: NAME, point: run, server: text, boot: text, build: { type: 'object' } },
+    disks: listOf(document({ name: text, size: bytes, gib: { type: 'integer' } })),
+    missing: { ...listOf(text), description: 'What the point does not tell, and has to be given.' },
+  }),
+  Topology: TOPOLOGY_SCHEMA,
   Exporter: document({ host: text, url: text, seenAt: time, stale: flag }),
   Exporters: document({ exporters: listOf(ref('Exporter')) }),
   Upkeep: document({
@@ -152,10 +191,17 @@ export const ANSWERS = {
       upkeep: UUID,
       state: { enum: ['running', 'done', 'failed'] },
       startedAt: time,
+      'seenAt?': time,
       'endedAt?': time,
       'problem?': text,
     },
     'report?': { type: 'object' },
+  }),
+  Copy: document({
+    ...{ copy: UUID, vault: NAME, to: NAME, 'group?': NAME, state: { enum: ['running', 'done', 'failed'] } },
+    ...{ startedAt: time, 'seenAt?': time, 'endedAt?': time, 'problem?': text },
+    ...{ copied: { type: 'integer' }, 'newest?': run, bytesRead: bytes },
+    failed: listOf(document({ point: run, message: text })),
   }),
   PolicyDefinition: POLICY_SCHEMA,
 } as const;

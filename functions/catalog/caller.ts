@@ -21,11 +21,19 @@ const ROLES: Readonly<Record<Exclude<Right, 'anyone'>, readonly string[]>> = {
   oversee: ['admin', 'service'],
 };
 
-/** Throws `forbidden` unless the caller has one of the roles that the right asks for. */
-export function checkRight({ roles }: Caller, right: Exclude<Right, 'anyone'>): void {
-  if (ROLES[right].some((role) => roles.includes(role))) return;
+/** Whether the caller has one of the roles that the right asks for. */
+export function hasRight({ roles }: Caller, right: Exclude<Right, 'anyone'>): boolean {
+  return ROLES[right].some((role) => roles.includes(role));
+}
+
+/** Throws `forbidden` unless the caller has the right. */
+export function checkRight(caller: Caller, right: Exclude<Right, 'anyone'>): void {
+  if (hasRight(caller, right)) return;
   const wanted = ROLES[right].join(' or ');
-  throw new EkkoError('forbidden', `This needs the role ${wanted} in the token's project; it has ${rolesText(roles)}.`);
+  throw new EkkoError(
+    'forbidden',
+    `This needs the role ${wanted} in the token's project; it has ${rolesText(caller.roles)}.`,
+  );
 }
 
 function rolesText(roles: readonly string[]): string {

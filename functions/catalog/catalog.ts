@@ -1,10 +1,11 @@
+import type { BackgroundWork } from './background/background.ts';
 import type { Caller, Right } from './caller.ts';
 import type { TokenChecker } from './cloud/token-checker.ts';
 import type { Answer } from './problem.ts';
 import type { Registry } from './registry/registry.ts';
+import type { RunningRestores } from './restores/running-restores.ts';
 import type { OpenRuns } from './runs/open-runs.ts';
 import type { CloudEndpoints } from './settings.ts';
-import type { RunningUpkeeps } from './upkeep/upkeep.ts';
 import type { TenantVaults } from './vaults/tenant-vaults.ts';
 
 /** All that the routes work on. */
@@ -13,7 +14,8 @@ export interface Catalog {
   readonly tokens: TokenChecker;
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
-  readonly upkeeps: RunningUpkeeps;
+  readonly background: BackgroundWork;
+  readonly restores: RunningRestores;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */
   readonly publicUrl: string;

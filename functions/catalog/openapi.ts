@@ -1,6 +1,15 @@
 import { ANSWERS, type AnswerName } from './answer-schemas.ts';
 import type { Route } from './catalog.ts';
-import { COMMIT_WISH, EXPORTER_WISH, NOTICES, RUN_WISH, UPKEEP_WISH, VAULT_WISH } from './schemas.ts';
+import {
+  COMMIT_WISH,
+  COPY_WISH,
+  EXPORTER_WISH,
+  NOTICES,
+  RESTORE_WISH,
+  RUN_WISH,
+  UPKEEP_WISH,
+  VAULT_WISH,
+} from './schemas.ts';
 
 /** What the document says of a route, beside its place and right. */
 interface Description {
@@ -40,13 +49,27 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     query: { ...PAGE, group: 'Of this policy only.' },
   },
   'GET /v1/vaults/{vault}/points/{point}': { summary: 'A restore point.', answers: { 200: 'Point' } },
+  'GET /v1/vaults/{vault}/points/{point}/topology': {
+    summary: 'What the servers of a restore point were built of.',
+    answers: { 200: 'Topology' },
+  },
   'POST /v1/vaults/{vault}/upkeep': {
-    summary: 'Start retention, sweep and verification.',
+    summary: 'Start copies, retention, sweep and verification.',
     answers: { 202: 'Upkeep' },
     body: UPKEEP_WISH,
     problems: [409],
   },
   'GET /v1/vaults/{vault}/upkeep': { summary: 'The upkeep that was started last.', answers: { 200: 'Upkeep' } },
+  'POST /v1/vaults/{vault}/copies': {
+    summary: 'Start copying restore points to another vault of the project.',
+    answers: { 202: 'Copy' },
+    body: COPY_WISH,
+    problems: [409],
+  },
+  'GET /v1/vaults/{vault}/copies/{to}': {
+    summary: 'The copy to that vault that was started last.',
+    answers: { 200: 'Copy' },
+  },
   'PUT /v1/policies/{policy}': {
     summary: 'Make or change a policy.',
     answers: { 200: 'Policy', 201: 'Policy' },
@@ -54,7 +77,11 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     problems: [409],
   },
   'GET /v1/policies/{policy}': { summary: 'A policy.', answers: { 200: 'Policy' } },
-  'GET /v1/policies': { summary: 'The policies of the project.', answers: { 200: 'Policies' }, query: PAGE },
+  'GET /v1/policies': {
+    summary: 'The policies of the project.',
+    answers: { 200: 'Policies' },
+    query: { ...PAGE, vault: 'Of this vault only.', overdue: '`true`: only those of which a run should have begun.' },
+  },
   'DELETE /v1/policies/{policy}': {
     summary: 'Delete a policy; its restore points stay.',
     answers: { 200: 'ForgottenPolicy' },
@@ -106,6 +133,24 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     summary: 'For exporters: parts are staged.',
     answers: { 202: 'Accepted' },
     body: NOTICES,
+    problems: [409],
+  },
+  'GET /v1/vaults/{vault}/points/{point}/servers/{server}': {
+    summary: 'What it takes to build a server of a point again, as far as the point tells.',
+    answers: { 200: 'ServerPlan' },
+  },
+  'POST /v1/restores': {
+    summary: 'Start to restore disks of a point to images.',
+    answers: { 202: 'Restore' },
+    body: RESTORE_WISH,
+    problems: [409],
+  },
+  'GET /v1/restores/{restore}': { summary: 'How a restore goes.', answers: { 200: 'Restore' }, problems: [409] },
+  'GET /v1/restores': { summary: 'The restores of the project.', answers: { 200: 'Restores' }, query: PAGE },
+  'DELETE /v1/restores/{restore}': {
+    summary: 'Cancel a restore, and remove images that it has made.',
+    answers: { 200: 'Restore' },
+    query: { images: '`unfinished`, which is the default; `volumes`: also those that were to become volumes; `all`.' },
     problems: [409],
   },
   'PUT /v1/exporters/{host}': {

@@ -9,6 +9,7 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   'wrong-key': 403,
   'not-found': 404,
   'point-unknown': 404,
+  'disk-unknown': 404,
   'run-ended': 409,
   'run-incomplete': 409,
   'run-under-way': 409,

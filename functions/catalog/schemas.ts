@@ -48,7 +48,71 @@ export const NOTICES = closed(
 
 export const EXPORTER_WISH = closed({ url: { type: 'string', maxLength: 512 } }, ['url']);
 
+export const COPY_WISH = closed(
+  {
+    to: { ...NAME, description: 'The vault of the project that gets the copies.' },
+    group: { ...NAME, description: 'Only the restore points of this policy.' },
+  },
+  ['to'],
+);
+
+const word = { type: 'string', minLength: 1, maxLength: 255 } as const;
+const NETWORKS = {
+  description: 'As Nova takes them. Default: the networks that the server had.',
+  anyOf: [
+    { enum: ['auto', 'none'] },
+    {
+      ...{ type: 'array', minItems: 1, maxItems: 64 },
+      items: closed({ uuid: word, port: word, fixed_ip: word }),
+    },
+  ],
+} as const;
+
+const BUILD_WISH = {
+  ...closed({
+    root: {
+      ...{ enum: ['volume', 'image'], default: 'volume' },
+      description: 'What the disk becomes that the server boots from.',
+    },
+    name: word,
+    flavor: { ...word, description: 'Id. Default: the flavor that the server had.' },
+    networks: NETWORKS,
+    addresses: {
+      ...{ enum: ['new', 'same'], default: 'new' },
+      description: 'same: those that the server had, which must be gone.',
+    },
+    keyName: { ...word, minLength: 0, description: 'Default: the key pair that it had; empty: none.' },
+    availabilityZone: word,
+    securityGroups: { type: 'array', maxItems: 64, items: word },
+  }),
+  description: 'The disks are to become a server again.',
+} as const;
+
+export const RESTORE_WISH = closed(
+  {
+    id: { ...UUID, description: 'The caller’s own: the same one again is the same restore.' },
+    vault: NAME,
+    point: { ...word, description: 'Id of a point, or latest.' },
+    group: { ...NAME, description: 'Of latest: the policy whose newest point is meant.' },
+    server: { ...word, description: 'All disks of this server.' },
+    disks: { type: 'array', minItems: 1, maxItems: 64, items: { ...word, maxLength: 512 } },
+    target: { const: 'image', default: 'image' },
+    properties: {
+      ...{ type: 'object', default: {}, maxProperties: 64, additionalProperties: { type: 'string', maxLength: 255 } },
+      // What begins otherwise is Glance's own, or decides who may read the image.
+      propertyNames: {
+        pattern: '^(hw_|os_(?!glance|hash|hidden)|img_(?!signature)|(kernel_id|ramdisk_id|architecture)$)',
+      },
+      description:
+        'Properties of the image that a server boots from: hw_…, os_…, img_…, kernel_id, ramdisk_id, architecture.',
+    },
+    build: BUILD_WISH,
+  },
+  ['vault', 'point'],
+);
+
 export const UPKEEP_WISH = closed({
+  copy: { type: 'boolean', default: false, description: 'Copy what policies of the vault want copied.' },
   retention: { type: 'boolean', default: false, description: 'Apply the retention rules of the vault’s policies.' },
   sweep: { type: 'boolean', default: false, description: 'Remove what no restore point needs.' },
   verify: { type: 'number', minimum: 0, maximum: 100, default: 0, description: 'Percent of the vault to verify.' },

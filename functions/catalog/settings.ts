@@ -39,6 +39,10 @@ export interface CloudEndpoints {
   readonly nova: string;
   readonly cinder?: string;
   readonly heat?: string;
+  /** Without a version: `https://neutron.example.org:9696`. */
+  readonly neutron?: string;
+  /** Without a version: `https://glance.example.org:9292`. */
+  readonly glance?: string;
   readonly swift: string;
   readonly barbican: string;
 }
@@ -77,7 +81,9 @@ const SCHEMA = record(
       },
       ['url', 'user', 'password', 'project'],
     ),
-    endpoints: record({ nova: url, cinder: url, heat: url, swift: url, barbican: url }, ['nova', 'swift', 'barbican']),
+    endpoints: record({ nova: url, cinder: url, heat: url, neutron: url, glance: url, swift: url, barbican: url }, [
+      ...['nova', 'swift', 'barbican'],
+    ]),
     authorities: text,
     journal_file: text,
     limits: {

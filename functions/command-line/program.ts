@@ -4,6 +4,7 @@ import { addBackup } from './commands/backup.ts';
 import { addCompact } from './commands/compact.ts';
 import { addCopy } from './commands/copy.ts';
 import { addDelete } from './commands/delete.ts';
+import { addDiff } from './commands/diff.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEscrow } from './commands/escrow.ts';
 import { addExtendLocks } from './commands/extend-locks.ts';
@@ -62,6 +63,7 @@ function createProgram(run: Runner, { streams }: Surroundings): Command {
     addBackup,
     addPoints,
     addShow,
+    addDiff,
     addRestore,
     addVerify,
     addRepair,

@@ -2,19 +2,22 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import { imageName, knownImage } from '#vault/images.ts';
 import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
+import { type DonePart, doneBytes } from '#vault/staging/done-parts.ts';
+import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
 import type { Vault } from '#vault/vault.ts';
 import type {
   ChangedBlockSource,
   FullReason,
   HeldMoment,
+  SourceDisk,
 } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { openFileSource } from '../../host-exporter/changed-blocks/file-source.ts';
-import { exportDisk, plannedBytes } from '../../host-exporter/staging/export-disk.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';
 import { giveUpDeadRuns, giveUpRun } from './give-up-run.ts';
 import { releaseStaleHolds } from './holds/release-hold.ts';
 import { unlessAborted } from './interruption.ts';
+import { checkAllParts, findDoneParts, isFaultOfThePast, takeOverDeadRun } from './take-over.ts';
 import { thisProcess } from './this-process.ts';
 
 /** One backup on one machine: the exporter, the functions and the journal in this process. */
@@ -35,6 +38,13 @@ export interface BackupRequest {
   readonly memory?: () => Uint8Array;
   /** Parts that may be staged and not yet processed. */
   readonly partsWaiting: number;
+  /**
+   * A digest of all that decides the parts, where the source's content never changes: a run of the same plan whose process died is gone on
+   * with. Undefined: every backup begins anew.
+   */
+  readonly plan?: string;
+  /** Keeps for the run what its group is built of; says whether there is anything. */
+  readonly keepTopology?: (run: string) => Promise<boolean>;
   readonly watch: BackupWatch;
   /** Ends the backup cleanly, with its reason as the error; a commit that has begun is finished all the same. */
   readonly signal?: AbortSignal;
@@ -71,18 +81,21 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
   const { vault, source, group } = request;
   checkEscrow(await vault.journal.refresh());
   await storeImages(request);
+  const before = request.plan === undefined ? undefined : await takeOverDeadRun(vault, group, request.plan);
   await giveUpDeadRuns(vault, group);
   await releaseStaleHolds(vault);
   const disks = await source.disks();
   if (disks.length === 0) throw new EkkoError('bad-input', 'There is no disk to back up.');
   request.signal?.throwIfAborted();
-  const run = await startRun(vault, { group, disks: disks.map(({ name }) => name), ...thisProcess() }, new Date());
+  const run = before ?? (await startRunFor(request, disks));
   try {
-    return await backUpRun(request, run);
+    return await backUpRun(request, { run, takenOver: before !== undefined });
   } catch (error) {
+    if (canBeGoneOnWith(request, error)) throw error;
     await giveUpRun(vault, run, error instanceof Error ? error.message : String(error)).catch(() => undefined);
-    throw error;
+    if (before === undefined || !isFaultOfThePast(error)) throw error;
   }
+  return backUpOnce(request);
 }
 
 /**
@@ -90,14 +103,15 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
  * cannot be backed up are read in full.
  */
 async function storeImages(request: BackupRequest): Promise<void> {
-  const { vault, source, readAll, watch, signal } = request;
+  const { plan: _, keepTopology: __, ...plain } = request;
+  const { vault, source, readAll, watch, signal } = plain;
   if (readAll !== undefined || source.images === undefined) return;
   for (const { path, format, digest } of await source.images()) {
     if (knownImage(vault.journal.state(), digest) !== undefined) continue;
     const name = imageName(digest);
     const image = await openFileSource([{ path, format, name }]);
     try {
-      await backUpOnce({ ...request, source: image, group: name, quiesce: 'never' });
+      await backUpOnce({ ...plain, source: image, group: name, quiesce: 'never' });
     } catch (error) {
       if (codeOf(error) === undefined || signal?.aborted) throw error;
       watch.remark?.(`Image ${path} could not be backed up by itself: ${error instanceof Error ? error.message : ''}`);
@@ -107,7 +121,26 @@ async function storeImages(request: BackupRequest): Promise<void> {
   }
 }
 
-async function backUpRun(request: BackupRequest, run: string): Promise<RestorePoint> {
+function startRunFor({ vault, group, plan }: BackupRequest, disks: readonly SourceDisk[]): Promise<string> {
+  const planned = plan === undefined ? {} : { plan };
+  const names = disks.map(({ name }) => name);
+  return startRun(vault, { group, disks: names, ...thisProcess(), ...planned }, new Date());
+}
+
+/** What ends this process, and is no fault of the run. */
+function canBeGoneOnWith({ plan, signal }: BackupRequest, error: unknown): boolean {
+  return (
+    plan !== undefined && (codeOf(error) === 'store-failed' || (signal?.aborted === true && error === signal.reason))
+  );
+}
+
+/** `takenOver`: another process has begun it. */
+interface BackupRun {
+  readonly run: string;
+  readonly takenOver: boolean;
+}
+
+async function backUpRun(request: BackupRequest, { run, takenOver }: BackupRun): Promise<RestorePoint> {
   const { vault, host, source } = request;
   const state = vault.journal.state();
   const moment = await source.take({
@@ -120,8 +153,9 @@ async function backUpRun(request: BackupRequest, run: string): Promise<RestorePo
     image: (digest) => knownImage(state, digest),
   });
   try {
-    await unlessAborted(request.signal, exportAll(request, run, moment));
-    const point = (await host.invoke('point-committer', { run })) as RestorePoint;
+    await unlessAborted(request.signal, exportAll(request, { run, takenOver }, moment));
+    const topology = (await request.keepTopology?.(run)) ?? false;
+    const point = (await host.invoke('point-committer', { run, ...(topology ? { topology } : {}) })) as RestorePoint;
     // The point stands, whatever becomes of the guest now; what is left in QEMU the next backup judges by the journal.
     await moment.end('committed').catch(() => undefined);
     return point;
@@ -137,28 +171,40 @@ async function endAfterFailure(vault: Vault, run: string, moment: HeldMoment): P
   await moment.end(state.points.has(run) ? 'committed' : 'abandoned').catch(() => undefined);
 }
 
-async function exportAll(request: BackupRequest, run: string, moment: HeldMoment): Promise<void> {
+async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, moment: HeldMoment): Promise<void> {
   const { vault, host, watch } = request;
+  const done = takenOver ? await findAllDone(vault, run, moment) : [];
   const state = vault.journal.state();
-  const parts = openStagedParts(host, vault.store, request.partsWaiting);
+  const staged = openStagedParts(host, vault.store, request.partsWaiting);
   watch.planned(
     moment,
-    moment.plans.reduce((sum, plan) => sum + plannedBytes(plan), 0),
+    moment.plans.reduce((sum, plan, index) => sum + plannedBytes(plan) - doneBytes(plan, done[index] ?? []), 0),
   );
+  const counts: number[] = [];
   for (const [index, { disk, base, baseDisk = disk.name }] of moment.plans.entries()) {
     const lineage =
       manifestAt(state, base, baseDisk) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
-    await exportDisk(moment, index, ticketFor(vault, run, index), lineage, {
+    const parts = await exportDisk(moment, index, ticketFor(vault, run, index), lineage, {
       staging: vault.store,
-      notice: (key) => parts.notice(key),
+      notice: (key) => staged.notice(key),
       progress: (bytes) => watch.read(bytes),
       bandwidth: request.bandwidth,
       partSegments: request.partSegments,
+      done: done[index] ?? [],
       ...(request.memory === undefined ? {} : { memory: request.memory }),
     });
+    counts.push(parts);
   }
   watch.staged();
-  await parts.settle(run);
+  await staged.settle(run);
+  if (!takenOver) return;
+  for (const [index, plan] of moment.plans.entries()) await checkAllParts(vault, run, index, plan, counts[index] ?? 0);
+}
+
+async function findAllDone(vault: Vault, run: string, { plans }: HeldMoment): Promise<DonePart[][]> {
+  const done: DonePart[][] = [];
+  for (const [index, plan] of plans.entries()) done.push(await findDoneParts(vault, run, index, plan));
+  return done;
 }
 
 function manifestAt(

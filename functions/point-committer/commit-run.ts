@@ -7,7 +7,8 @@ import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { PackMoves } from '#vault/moves/pack-moves.ts';
 import { writePoint } from '#vault/records.ts';
 import { openSummary } from '#vault/staging/open-part.ts';
-import { receiptKey, stagingKey } from '#vault/store/object-names.ts';
+import { receiptKey, stagingKey, topologyKey } from '#vault/store/object-names.ts';
+import { keptTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { checkImage } from './check-image.ts';
@@ -33,12 +34,14 @@ interface CommitDraft {
 /** A commit is overtaken by sweeps and moves only, which are rare; so often in a row is no accident. */
 const MOST_TRIES = 8;
 
-/** What a partial commit leaves out. */
+/** What a partial commit leaves out, and what a commit has besides its disks. */
 export interface LeftOut {
   /** Numbers of disks in the run. */
   readonly without: readonly number[];
   /** What the point says it does not hold: names of those disks, and of servers whose disks nobody knew. */
   readonly missing: readonly string[];
+  /** Whether a topology was kept at the start of the run, for its point. */
+  readonly topology?: boolean;
 }
 
 const NOTHING: LeftOut = { without: [], missing: [] };
@@ -58,7 +61,7 @@ export async function commitRun(vault: Vault, run: string, now: Date, leftOut = 
         checkStill(head, draft);
         return committed(draft.point, draft.name, now);
       });
-      await clearRun(vault, run, draft.work);
+      await clearRun(vault, run, draft);
       return draft.point;
     } catch (error) {
       if (!(error instanceof Overtaken)) throw error;
@@ -67,7 +70,8 @@ export async function commitRun(vault: Vault, run: string, now: Date, leftOut = 
   }
 }
 
-async function draftCommit(vault: Vault, run: string, { without, missing }: LeftOut): Promise<CommitDraft> {
+async function draftCommit(vault: Vault, run: string, leftOut: LeftOut): Promise<CommitDraft> {
+  const { without, missing, topology = false } = leftOut;
   const state = await vault.journal.refresh();
   checkEscrow(state);
   const open = openRun(state, run);
@@ -83,7 +87,11 @@ async function draftCommit(vault: Vault, run: string, { without, missing }: Left
     throw error;
   }
   if (work.length === 0) throw new EkkoError('run-incomplete', `Run ${run} has no disk left to commit. Abandon it.`);
-  const point = { ...pointOf(run, open.group, work), ...(missing.length === 0 ? {} : { missing }) };
+  const point = {
+    ...pointOf(run, open.group, work),
+    ...(missing.length === 0 ? {} : { missing }),
+    ...(topology ? { topology: await keptTopology(vault, run) } : {}),
+  };
   return { state, work, point, name: await writePoint(vault, point) };
 }
 
@@ -238,10 +246,10 @@ function auditFailed(disk: string, { totals }: MappedDisk): EkkoError {
 }
 
 /** Receipts and summaries have done their work. Left behind by a crash here, they are swept like those of any ended run. */
-async function clearRun(vault: Vault, run: string, work: readonly CommittedWork[]): Promise<void> {
+async function clearRun(vault: Vault, run: string, { work, point }: CommitDraft): Promise<void> {
   const keys = work.flatMap(({ number: disk, summary }) => [
     stagingKey({ run, disk, part: 'summary' }),
     ...Array.from({ length: summary.parts }, (_, part) => receiptKey({ run, disk, part })),
   ]);
-  await vault.store.remove(keys);
+  await vault.store.remove(point.topology === undefined ? keys : [...keys, topologyKey(run)]);
 }

@@ -18,15 +18,16 @@ const SCHEMA = {
     run: { type: 'string', maxLength: 64 },
     without: { type: 'array', maxItems: 1024, items: { type: 'integer', minimum: 0 }, default: [] },
     missing: { type: 'array', maxItems: 1024, items: { type: 'string', minLength: 1, maxLength: 255 }, default: [] },
+    topology: { type: 'boolean', default: false },
   },
   additionalProperties: false,
 };
 
-/** Commits a run; answers with the restore point. Throws an EkkoError whose code says why it cannot. */
+/** Commits a run; answers with the restore point, but for its topology, which may hold secrets and goes through no workflow. Throws an EkkoError whose code says why it cannot. */
 export async function handler(event: unknown): Promise<RestorePoint> {
   const { run, ...leftOut } = check(event);
   const { vault } = await opened();
-  const point = await commitRun(vault, run, new Date(), leftOut);
+  const { topology: _secret, ...point } = await commitRun(vault, run, new Date(), leftOut);
   logger.info('Point committed', { point: point.id, disks: point.disks.length });
   const metrics = newMetrics('point-committer');
   metrics.addMetric('PointsCommitted', MetricUnit.Count, 1);

@@ -10,7 +10,7 @@ import { knownMoves } from '#vault/moves/pack-moves.ts';
 import { openRedirects, type Redirects } from '#vault/moves/redirects.ts';
 import { readManifest, readPage, type VaultReader, writeManifest, writePage } from '#vault/records.ts';
 import { SEGMENTS_PER_PAGE, segmentsOf } from '#vault/words.ts';
-import { type PartTotals, receiptsOf } from './receipts.ts';
+import { noTotals, type PartTotals, receiptsOf } from './receipts.ts';
 
 /** The earlier states of a disk that a commit can build on, by manifest name. */
 export interface DiskPast {
@@ -52,14 +52,7 @@ export async function mapDisk(
   // Behind an image's end its disk is zero.
   const pages = Array.from({ length: pagesOf(summary.diskSize) }, (_, page) => base?.pages[page]);
   const draft = { vault, redirects: openRedirects(vault, () => knownMoves(vault)), packs: new Set<string>() };
-  const totals: PartTotals = {
-    dataSegments: 0,
-    newSegments: 0,
-    storedBytes: 0,
-    auditedSegments: 0,
-    auditFailures: 0,
-    listedSegments: 0,
-  };
+  const totals = noTotals();
   const writing = new Set<Promise<void>>();
   for await (const { page, changes } of byPage(receiptsOf(vault, run, number, summary, totals))) {
     const done: Promise<void> = writeChangedPage(draft, changes, base?.pages[page], newest?.pages[page])

@@ -9,6 +9,10 @@ import { receiptKey } from '#vault/store/object-names.ts';
 /** Sums over the receipts read so far. `listedSegments`: segments that some part names, zero or not. */
 export type PartTotals = { -readonly [name in keyof ReceiptStats]: number } & { listedSegments: number };
 
+export function noTotals(): PartTotals {
+  return { dataSegments: 0, newSegments: 0, storedBytes: 0, auditedSegments: 0, auditFailures: 0, listedSegments: 0 };
+}
+
 /** Receipts fetched ahead, so that a far store is not waited for one by one. */
 const AHEAD = 8;
 
@@ -20,7 +24,7 @@ export async function* receiptsOf(
   vault: VaultReader,
   run: string,
   disk: number,
-  summary: ExportSummary,
+  summary: Pick<ExportSummary, 'parts' | 'diskSize'>,
   totals: PartTotals,
 ): AsyncGenerator<Extent> {
   let free = 0;
@@ -51,7 +55,13 @@ async function* fetched(vault: VaultReader, run: string, disk: number, parts: nu
   }
 }
 
-async function readReceipt({ store, keyring }: VaultReader, run: string, disk: number, part: number): Promise<Receipt> {
+/** Throws `run-incomplete` where there is none, and what opening it throws. */
+export async function readReceipt(
+  { store, keyring }: VaultReader,
+  run: string,
+  disk: number,
+  part: number,
+): Promise<Receipt> {
   const key = receiptKey({ run, disk, part });
   try {
     const body = openRecord(keyring, { kind: RecordKind.receipt, context: key }, await store.get(key), key);

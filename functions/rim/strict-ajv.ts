@@ -20,6 +20,7 @@ function problemOf(error: ErrorObject | undefined): string {
   const place = error.instancePath === '' ? 'it' : error.instancePath.slice(1).replaceAll('/', '.').slice(0, 100);
   const unknown: unknown = error.params['additionalProperty'];
   if (typeof unknown === 'string') return `${place} has ${JSON.stringify(unknown.slice(0, 60))}, which is unknown`;
+  if (error.keyword === 'false schema') return `${place} does not belong there`;
   const allowed: unknown = error.params['allowedValues'];
   const values = Array.isArray(allowed) ? ` (${allowed.join(', ')})` : '';
   return `${place} ${error.message ?? 'is wrong'}${values}`;

@@ -3,7 +3,8 @@ import type { Extent } from './format/extents.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './format/manifest.ts';
 import { decodeMove, encodeMove, type Move } from './format/move.ts';
 import { decodePage, decodePagePacks, encodePage } from './format/page.ts';
-import { decodePoint, encodePoint, type RestorePoint } from './format/point.ts';
+import type { RestorePoint } from './format/point.ts';
+import { endOfPoint, openPoint, openPointHead, sealPoint } from './format/point-object.ts';
 import { openRecord, RecordKind, sealRecord } from './format/record.ts';
 import type { Keyring } from './keys/epoch-keys.ts';
 import { release } from './memory.ts';
@@ -41,7 +42,27 @@ export async function readManifest(reader: VaultReader, name: string): Promise<M
 }
 
 export async function readPoint(reader: VaultReader, name: string): Promise<RestorePoint> {
-  return decodePoint(await readRecord(reader, Folder.points, RecordKind.point, name), contentKey(Folder.points, name));
+  const bytes = await readContent(reader.store, Folder.points, name);
+  return openPoint(reader.keyring, bytes, contentKey(Folder.points, name));
+}
+
+/** The point's record in nearly all cases, however large its topology is. */
+const HEAD_SIZE = 16 * 1024;
+
+/**
+ * A point without its topology, which is not read. What is not read is not checked against the name: that the record is that of run `run` is.
+ * Throws as the others.
+ */
+export async function readListedPoint(
+  { store, keyring }: VaultReader,
+  { run, point: name }: { readonly run: string; readonly point: string },
+): Promise<RestorePoint> {
+  const key = contentKey(Folder.points, name);
+  const head = await store.get(key, { start: 0, end: HEAD_SIZE });
+  if (head.length < HEAD_SIZE) checkContent(head, name, key);
+  const found = openPointHead(keyring, await restOfHead(store, name, head), key);
+  if (found.id === run) return found;
+  throw new EkkoError('damaged', `${key} is not what its name says: it does not hold point ${run}.`);
 }
 
 export async function readMove(reader: VaultReader, name: string): Promise<Move> {
@@ -57,19 +78,33 @@ export function writeManifest(writer: VaultReader, manifest: Manifest): Promise<
 }
 
 export function writePoint(writer: VaultReader, point: RestorePoint): Promise<string> {
-  return writeRecord(writer, Folder.points, RecordKind.point, encodePoint(point));
+  return writeContent(writer.store, Folder.points, sealPoint(writer.keyring.newest, point));
 }
 
 export function writeMove(writer: VaultReader, move: Move): Promise<string> {
   return writeRecord(writer, Folder.moves, RecordKind.move, encodeMove(move));
 }
 
+/** The object at least up to the end of the point's record. */
+async function restOfHead(store: ObjectStore, name: string, head: Buffer): Promise<Buffer> {
+  if (head.length < HEAD_SIZE) return head;
+  const key = contentKey(Folder.points, name);
+  const end = endOfPoint(head, key);
+  if (end === undefined) return readContent(store, Folder.points, name);
+  return end <= head.length ? head : Buffer.concat([head, await store.get(key, { start: head.length, end })]);
+}
+
 /** The bytes of a content-named object. Throws `damaged` when they are not the ones its name stands for. */
 export async function readContent(store: ObjectStore, folder: ContentFolder, name: string): Promise<Buffer> {
   const key = contentKey(folder, name);
   const bytes = await store.get(key);
+  checkContent(bytes, name, key);
+  return bytes;
+}
+
+function checkContent(bytes: Buffer, name: string, key: string): void {
   const found = contentName([bytes]);
-  if (found === name) return bytes;
+  if (found === name) return;
   throw new EkkoError(
     'damaged',
     `${key} is not what its name says: its ${bytes.length} bytes have the SHA-256 ${found}.`,
@@ -84,14 +119,12 @@ async function readRecord(reader: VaultReader, folder: ContentFolder, kind: Reco
   return body;
 }
 
-async function writeRecord(
-  writer: VaultReader,
-  folder: ContentFolder,
-  kind: RecordKind,
-  body: Uint8Array,
-): Promise<string> {
-  const bytes = sealRecord(writer.keyring.newest, { kind, context: '' }, body);
-  const name = contentName([bytes]);
-  await writer.store.create(contentKey(folder, name), [bytes]);
+function writeRecord(writer: VaultReader, folder: ContentFolder, kind: RecordKind, body: Uint8Array): Promise<string> {
+  return writeContent(writer.store, folder, [sealRecord(writer.keyring.newest, { kind, context: '' }, body)]);
+}
+
+async function writeContent(store: ObjectStore, folder: ContentFolder, pieces: readonly Buffer[]): Promise<string> {
+  const name = contentName(pieces);
+  await store.create(contentKey(folder, name), pieces);
   return name;
 }

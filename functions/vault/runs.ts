@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { reasonFrom } from './journal/entries.ts';
-import type { CommittedPoint, VaultState } from './journal/state.ts';
+import type { CommittedPoint, OpenRun, VaultState } from './journal/state.ts';
 import { newRunId } from './store/object-names.ts';
 import type { Vault } from './vault.ts';
 
@@ -16,13 +16,18 @@ export interface ExportTicket {
   readonly token: Buffer;
 }
 
-export interface RunRequest {
+/** Where a run runs and in which process, for people and for clean-up. */
+export interface RunProcess {
+  readonly host: string;
+  readonly process: string;
+}
+
+export interface RunRequest extends RunProcess {
   readonly group: string;
   /** Names of the disks, by their number in the run. */
   readonly disks: readonly string[];
-  /** Where it runs and in which process, for people and for clean-up. */
-  readonly host: string;
-  readonly process: string;
+  /** See `RunStarted`. */
+  readonly plan?: string;
 }
 
 /** Starts a run in the journal; returns its id. */
@@ -45,22 +50,49 @@ export function ticketFor(vault: Vault, run: string, disk: number): ExportTicket
   };
 }
 
+/**
+ * Goes on with a run whose process is gone; the caller runs it from now on. False where it has ended or somebody else was quicker: of
+ * all who saw the same dead process one is told `true`.
+ */
+export async function takeOverRun(
+  vault: Vault,
+  { run, ...seen }: OpenRun,
+  by: RunProcess,
+  now: Date,
+): Promise<boolean> {
+  const isStill = (open: OpenRun | undefined) => open?.host === seen.host && open.process === seen.process;
+  return unlessOvertaken(() =>
+    vault.journal.append((head) => {
+      if (!isStill(head.openRuns.get(run))) throw new Overtaken();
+      return { type: 'run-taken-over', run, ...by, at: now.toISOString() };
+    }),
+  );
+}
+
 /** Ends a run for good: it can never commit. A run that has ended already is left as it is. */
 export async function abandonRun(vault: Vault, run: string, reason: string, now: Date): Promise<void> {
   const state = await vault.journal.refresh();
   if (!state.openRuns.has(run)) return;
-  await vault.journal
-    .append((head) => {
-      if (!head.openRuns.has(run)) throw new RunEnded();
+  await unlessOvertaken(() =>
+    vault.journal.append((head) => {
+      if (!head.openRuns.has(run)) throw new Overtaken();
       return { type: 'run-abandoned', run, reason: reasonFrom(reason), at: now.toISOString() };
-    })
-    .catch((error: unknown) => {
-      if (!(error instanceof RunEnded)) throw error;
-    });
+    }),
+  );
 }
 
-/** Leaves the append loop when somebody else ended the run first. */
-class RunEnded extends Error {}
+/** Leaves the append loop when somebody else was first. */
+class Overtaken extends Error {}
+
+async function unlessOvertaken(append: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await append();
+    return true;
+  } catch (error) {
+    if (error instanceof Overtaken) return false;
+    throw error;
+  }
+}
 
 /** The newest restore point that holds a disk, by the disk's name. */
 export function newestPoint(state: VaultState, disk: string): CommittedPoint | undefined {

@@ -57,9 +57,9 @@ async function lookAndRecord(percent: number): Promise<VerifyReport> {
   const { vault } = await opened();
   const state = await vault.journal.refresh();
   const shards = chooseShards(state, percent, true);
-  const points = [...state.points.values()];
+  const [points, expired] = [[...state.points.values()], [...state.expired.values()]];
   const { store, keyring, journal } = vault;
-  const report = await verifyVault({ store, keyring, journal, points, shards, threads: undefined });
+  const report = await verifyVault({ store, keyring, journal, points, expired, shards, threads: undefined });
   await recordVerification(vault, report, { shards, keyed: true }, new Date());
   return report;
 }

@@ -42,7 +42,8 @@ export async function recordVerification(
       }),
     );
   }
-  const repaired = wholeAgain(vault.journal.state(), new Set(damaged), part.shards);
+  const bad = new Set([...damaged, ...report.emptied.flatMap(({ object }) => nameOf(object) ?? [])]);
+  const repaired = wholeAgain(vault.journal.state(), bad, part.shards);
   for (const objects of inPieces(repaired).filter((names) => names.length > 0)) {
     await vault.journal.append(() => ({ type: 'objects-repaired', objects, at }));
   }

@@ -13,6 +13,14 @@ export interface VerifyReport {
   readonly seconds: number;
   /** Ascending by object. Empty: all is well. */
   readonly findings: readonly Finding[];
+  /** Damaged packs that nothing needs any more, for all of it was moved elsewhere: the next sweep removes them. */
+  readonly emptied: readonly EmptiedPack[];
+}
+
+export interface EmptiedPack {
+  /** Its key. */
+  readonly object: string;
+  readonly message: string;
 }
 
 export interface Finding {

@@ -10,6 +10,7 @@ import type { ObjectStore, StoredObject } from '#vault/store/object-store.ts';
 import { findAffected } from './affected-disks.ts';
 import { checkObject, type ObjectCheck, type ObjectOutcome } from './check-object.ts';
 import { ALL_SHARDS, shardOf } from './choose-shards.ts';
+import { findEmptied } from './emptied-packs.ts';
 import { findingOf } from './finding.ts';
 import { type Inventory, takeInventory, type VerifiedPoint } from './inventory.ts';
 import type { Problem } from './problem.ts';
@@ -21,6 +22,8 @@ export interface VerifyRequest {
   readonly keyring: Keyring | undefined;
   /** The restore points that must be whole; none are followed without a keyring. */
   readonly points: readonly VerifiedPoint[];
+  /** Those that can be brought back: what they alone need may be damaged, but is not taken for repaired. Default: none. */
+  readonly expired?: readonly VerifiedPoint[];
   /** Tells which packs were moved; without a keyring there is none. Undefined with one: nothing was ever moved. */
   readonly journal: PackMoves | undefined;
   /** Only objects of these shards are read. Default: all. */
@@ -65,13 +68,16 @@ export async function verifyVault(request: VerifyRequest): Promise<VerifyReport>
   };
   await checkAll(request, inventory, add);
   if (reader !== undefined) await forgiveMoved({ ...reader, points }, inventory, problems, add);
+  const emptied =
+    reader === undefined ? [] : await findEmptied(reader, [...points, ...(request.expired ?? [])], problems);
+  for (const { object } of emptied) problems.delete(object);
   const affected =
     reader === undefined || problems.size === 0 ? new Map() : await findAffected(reader, points, problems);
   const findings = [...problems].map(([key, problem]) =>
     findingOf(key, problem, affected.get(key) ?? [], keyring !== undefined),
   );
   findings.sort((a, b) => (a.object < b.object ? -1 : 1));
-  return { ...sums, points: points.length, seconds: (performance.now() - began) / 1000, findings };
+  return { ...sums, points: points.length, seconds: (performance.now() - began) / 1000, findings, emptied };
 }
 
 /** Packs that were moved and removed since the inventory are missing by right: their segments are checked where they lie now. */

@@ -9,8 +9,15 @@ import type { MemberReport } from './member-report.ts';
 import { createMemberStatus, type MemberStatus } from './member-status.ts';
 import type { RunRecords } from './run-records.ts';
 
-/** Tells the catalog that a part is staged. Never rejects. */
-export type Notify = (key: string) => Promise<void>;
+/** How the catalog is asked with the token of the latest call: the one before may have ended. */
+export interface CatalogAccess {
+  /** Of that token, so that another one is known; nothing that could be used. */
+  readonly digest: string;
+  /** Tells the catalog that a part is staged. Never rejects. */
+  notify(key: string): Promise<void>;
+  /** Asks for the ticket again, whose permission to upload then lasts longer. */
+  ticket(): Promise<ServerTicket>;
+}
 
 /** What a member is made of. */
 export interface MemberParts {
@@ -24,7 +31,7 @@ export interface MemberParts {
   /** Lets as many exports run as may at once. */
   readonly exports: LimitFunction;
   /** Where `ticket` says that parts go. */
-  readonly stagingFor: (ticket: () => ServerTicket) => Pick<ObjectStore, 'create'>;
+  readonly stagingFor: (ticket: () => ServerTicket, renew: () => Promise<void>) => Pick<ObjectStore, 'create'>;
   readonly auditShare: number;
   /** Between the freeze and the thaw; then the moment is given up. */
   readonly watchdogMs: number;
@@ -42,7 +49,7 @@ export interface MemberContext {
   /** Steps happen one after the other. */
   readonly oneByOne: LimitFunction;
   /** What ends by time, as the latest call brought it. */
-  pass: { readonly ticket: ServerTicket; readonly notify: Notify } | undefined;
+  pass: { readonly ticket: ServerTicket; readonly access: CatalogAccess } | undefined;
   /** From the first call of the end on nothing fails any more. */
   ending: boolean;
   /** Gives the moment up, unless something is done within so many milliseconds. */
@@ -71,6 +78,13 @@ export function createMemberContext(parts: MemberParts, earlier: MemberReport | 
 export function passOf({ pass }: MemberContext): NonNullable<MemberContext['pass']> {
   if (pass !== undefined) return pass;
   throw new EkkoError('busy', 'The exporter has no ticket for this run: PUT brings it');
+}
+
+/** A ticket with a new permission to upload. Where there is none to be had, the old one's refusal says what is wrong. */
+export async function renewTicket(context: MemberContext): Promise<void> {
+  const { access } = passOf(context);
+  const ticket = await access.ticket().catch(() => undefined);
+  if (ticket !== undefined) context.pass = { ticket, access: passOf(context).access };
 }
 
 export function keepRecord({ parts: { records, run, server, project }, status }: MemberContext): Promise<void> {

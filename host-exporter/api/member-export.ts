@@ -1,6 +1,6 @@
 import { codeOf } from '#vault/errors.ts';
 import { exportMember } from './export-member.ts';
-import { giveUp, keepRecord, type MemberContext, passOf, setFailed } from './member-context.ts';
+import { giveUp, keepRecord, type MemberContext, passOf, renewTicket, setFailed } from './member-context.ts';
 import { outOfOrder } from './member-steps.ts';
 
 /** Begins the export, or tries one again that failed while its moment is held. Throws `busy` out of order; does not wait for its end. */
@@ -21,8 +21,11 @@ async function exportNow(context: MemberContext): Promise<void> {
     status.show(moment);
     await exportMember({
       ...{ moment, ticket: passOf(context).ticket, budget: parts.budget, progress: status.addProgress },
-      staging: parts.stagingFor(() => passOf(context).ticket),
-      notice: (key) => passOf(context).notify(key),
+      staging: parts.stagingFor(
+        () => passOf(context).ticket,
+        () => renewTicket(context),
+      ),
+      notice: (key) => passOf(context).access.notify(key),
     });
     await oneByOne(() => finishExport(context));
   } catch (error) {

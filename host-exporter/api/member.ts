@@ -1,7 +1,7 @@
 import type { ServerTicket } from '#vault/export-ticket.ts';
 import type { LibvirtSource } from '../libvirt/libvirt-source.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
-import { createMemberContext, type MemberContext, type MemberParts, type Notify } from './member-context.ts';
+import { type CatalogAccess, createMemberContext, type MemberContext, type MemberParts } from './member-context.ts';
 import { beginExport } from './member-export.ts';
 import type { MemberReport } from './member-report.ts';
 import { checkpointMember, freezeMember, prepareMember, thawMember } from './member-steps.ts';
@@ -13,8 +13,10 @@ export interface Member {
   /** Of the server's owner. */
   readonly project: string;
   report(): MemberReport;
-  /** Replaces what ends by time: the caller's token is in `notify`, the permission to upload in `ticket`. */
-  renew(ticket: ServerTicket, notify: Notify): void;
+  /** Replaces what ends by time: the caller's token is in `access`, the permission to upload in `ticket`. */
+  renew(ticket: ServerTicket, access: CatalogAccess): void;
+  /** A later call brought another token: that one is used from now on. */
+  heard(access: CatalogAccess): void;
   prepare(): Promise<void>;
   freeze(): Promise<void>;
   checkpoint(): Promise<void>;
@@ -33,8 +35,12 @@ export function createMember(parts: MemberParts, earlier?: MemberReport): Member
   return {
     ...{ run, server, project },
     report: () => context.status.report,
-    renew: (ticket, notify) => {
-      context.pass = { ticket, notify };
+    renew: (ticket, access) => {
+      context.pass = { ticket, access };
+    },
+    heard: (access) => {
+      const { pass } = context;
+      if (pass !== undefined && pass.access.digest !== access.digest) context.pass = { ticket: pass.ticket, access };
     },
     prepare: () => prepareMember(context),
     freeze: () => freezeMember(context),

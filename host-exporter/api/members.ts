@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
 import { digestInName } from '#vault/images.ts';
+import { openTemporaryUrlStore } from '#vault/staging/temporary-url-store.ts';
 import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import { openImageSource } from '../libvirt/image-source.ts';
 import { type LibvirtSource, openLibvirtSource } from '../libvirt/libvirt-source.ts';
@@ -13,7 +14,6 @@ import { createMember, type Member } from './member.ts';
 import type { MemberReport } from './member-report.ts';
 import type { Peers } from './peers.ts';
 import { openRunRecords, type RunRecord } from './run-records.ts';
-import { openTemporaryUrlStore } from './temporary-url-store.ts';
 
 /** The servers of this host that take part in runs. */
 export interface Members {
@@ -67,7 +67,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const member = createMember(
       {
         ...{ run, server, project, source, records, budget, exports },
-        stagingFor: (ticket) => openTemporaryUrlStore(peers, () => ticket().upload),
+        stagingFor: (ticket, renew) => openTemporaryUrlStore(peers, () => ticket().upload, renew),
         auditShare: settings.audit_share,
         watchdogMs: settings.watchdog_seconds * 1000,
         holdMs: settings.hold_seconds * 1000,

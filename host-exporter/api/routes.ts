@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import { openVirsh } from '../libvirt/virsh.ts';
 import { textOf } from '../qemu/json-value.ts';
@@ -6,6 +7,7 @@ import { checkRole, describeServer, digestsOf, findOwnDomain } from './describe-
 import type { ExporterSettings } from './exporter-settings.ts';
 import type { Caller, Identify } from './identity.ts';
 import type { Member } from './member.ts';
+import type { CatalogAccess } from './member-context.ts';
 import type { Members } from './members.ts';
 import { openNotify } from './notices.ts';
 import type { Peers } from './peers.ts';
@@ -35,6 +37,14 @@ export function exporterRoutes({ settings, peers, identify, members, images, ver
     return describeServer(virsh, domain, await digestsOf(virsh, domain.uuid, images));
   }
 
+  function accessOf(run: string, server: string, token: string): CatalogAccess {
+    return {
+      digest: createHash('sha256').update(token).digest('base64'),
+      notify: openNotify(peers, catalog, run, token),
+      ticket: () => fetchTicket(peers, { catalog, run, server, token }),
+    };
+  }
+
   async function join(request: ApiRequest): Promise<object> {
     const caller = await identify(request.token);
     const [run, server, token] = [request.part('run'), request.part('server'), request.token ?? ''];
@@ -42,14 +52,15 @@ export function exporterRoutes({ settings, peers, identify, members, images, ver
     if (textOf(request.body, 'catalog').replace(/\/$/, '') !== catalog) {
       throw new ApiError(400, 'bad-input', `This exporter works for the catalog at ${catalog} only.`);
     }
-    const ticket = await fetchTicket(peers, { catalog, run, server, token });
+    const access = accessOf(run, server, token);
+    const ticket = await access.ticket();
     const member = members.join(
       run,
       server,
       caller.project,
       ticket.disks.map(({ name }) => name),
     );
-    member.renew(ticket, openNotify(peers, catalog, run, token));
+    member.renew(ticket, access);
     await member.prepare();
     return member.report();
   }
@@ -62,6 +73,7 @@ export function exporterRoutes({ settings, peers, identify, members, images, ver
       throw new ApiError(404, 'run-unknown', 'No such run of a server of your project is known on this host.');
     }
     checkRole(caller, settings.roles);
+    member.heard(accessOf(member.run, member.server, request.token ?? ''));
     return member;
   }
 

@@ -1,5 +1,5 @@
+import { pickDistinct } from '#vault/staging/segment-runs.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import { pickDistinct } from './segment-runs.ts';
 
 /** 4 GiB: one question to QEMU. */
 const STRETCH = (4 * 1024 ** 3) / SEGMENT_SIZE;

@@ -1,4 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
+import { bytesInside } from '#vault/staging/read-span.ts';
 import type { ChangedBlockSource, HeldMoment, MomentRequest } from './changed-block-source.ts';
 import { layersOfFile } from './file-layers.ts';
 import { type FileChoice, findFile } from './find-file.ts';
@@ -7,7 +8,6 @@ import { measureBases } from './image-base.ts';
 import { type MeasuredImages, openMeasuredImages } from './measured-images.ts';
 import { holdQcow2File } from './qcow2-file.ts';
 import { holdRawFile } from './raw-file.ts';
-import { bytesInside } from './read-span.ts';
 
 /**
  * Files and block devices that nobody writes: raw disks, detached volumes, images of guests that are shut off. Everything that is not

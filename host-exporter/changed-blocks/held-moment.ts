@@ -1,7 +1,7 @@
+import { bytesInside } from '#vault/staging/read-span.ts';
 import type { NbdClient } from '../qemu/nbd-client.ts';
 import type { DiskPlan, HeldMoment } from './changed-block-source.ts';
 import type { Quiesced } from './quiesce.ts';
-import { bytesInside } from './read-span.ts';
 
 /** `undecided`: everything but the bitmaps goes, and the next moment judges them by what the vault knows. */
 export type Outcome = 'committed' | 'abandoned' | 'undecided';

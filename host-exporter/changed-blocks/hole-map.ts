@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { EkkoError } from '#vault/errors.ts';
+import { createRunBuilder } from '#vault/staging/segment-runs.ts';
 import type { SegmentRun } from '#vault/words.ts';
 import { asObject, countOf, memberOf } from '../qemu/json-value.ts';
 import { createLineSplitter } from '../qemu/line-splitter.ts';
 import { imageFailure } from './image-lock.ts';
-import { createRunBuilder } from './segment-runs.ts';
 
 /** One extent is a short line of JSON. */
 const LONGEST_LINE = 4096;

@@ -1,11 +1,19 @@
 import { EkkoError } from '#vault/errors.ts';
+import {
+  closeGaps,
+  countSegments,
+  createRunBuilder,
+  intersect,
+  sample,
+  subtract,
+  unite,
+} from '#vault/staging/segment-runs.ts';
 import { SEGMENT_SIZE, type SegmentRun, segmentsOf } from '#vault/words.ts';
 import { type NbdClient, STATUS_DIRTY, STATUS_ZERO } from '../qemu/nbd-client.ts';
 import type { NbdExtent } from '../qemu/nbd-replies.ts';
 import { auditStretches } from './audit-stretches.ts';
 import type { DiskPlan, FullReason, SourceDisk } from './changed-block-source.ts';
 import type { ImageBase } from './image-base.ts';
-import { closeGaps, countSegments, createRunBuilder, intersect, sample, subtract, unite } from './segment-runs.ts';
 
 export const ALLOCATION_CONTEXT = 'base:allocation';
 /** Which image of the chain each part of a disk lies in: 1 is the one that is exported; 0: in none (QEMU docs/interop/nbd.txt). */

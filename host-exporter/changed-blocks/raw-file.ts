@@ -1,12 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { EkkoError } from '#vault/errors.ts';
+import { subtract } from '#vault/staging/segment-runs.ts';
 import { segmentsOf } from '#vault/words.ts';
 import type { MomentRequest } from './changed-block-source.ts';
 import { measure, openDisk } from './find-file.ts';
 import { type FoundFile, type HeldFile, reasonForFile } from './held-file.ts';
 import { mapRawFile } from './hole-map.ts';
 import { imageInUse, isWrittenByQemu } from './image-lock.ts';
-import { subtract } from './segment-runs.ts';
 
 /** A raw file or block device, read as it lies. Holes are listed as zero; where they cannot be found all is read. */
 export async function holdRawFile(found: FoundFile, request: MomentRequest): Promise<HeldFile> {

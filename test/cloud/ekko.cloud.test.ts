@@ -2,6 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Change } from '#vault/changes/changes.ts';
+import type { Topology } from '#vault/format/topology.ts';
 import { type Desk, openDesk } from '../functions/command-line/ekko.ts';
 import { runTool } from '../guest/run-tool.ts';
 import { lacks } from '../setup/cache.ts';
@@ -132,6 +134,18 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
 
     const { points } = await call<{ points: Point[] }>('GET', `/v1/vaults/${prefix}/points`);
     expect(points.map(({ point }) => point)).toEqual([second.point, first.point]);
+    const topology = await call<Topology>('GET', `/v1/vaults/${prefix}/points/${second.point}/topology`);
+    expect(topology.servers.map(({ name, flavor }) => [name, flavor?.ramMiB])).toEqual(
+      expect.arrayContaining([
+        ['web-1', 256],
+        ['web-2', 256],
+      ]),
+    );
+    expect(topology.volumes).toMatchObject([{ id: volume, size: 1024 ** 3 }]);
+    expect(topology.images).toMatchObject([{ id: cloud.imageId, properties: { hw_qemu_guest_agent: 'yes' } }]);
+    expect(topology.servers.flatMap(({ disks }) => disks.map(({ name }) => name)).sort()).toEqual(
+      [`${servers[0].id}/${volume}`, ...servers.map(({ id }) => `${id}/root`)].sort(),
+    );
     await keyFromBarbican(access.secret);
     expect(await restoredFile(`${servers[1].id}/root`, '/before')).toBe(before);
     expect(await restoredFile(`${servers[1].id}/root`, '/after')).toBe(after);
@@ -175,6 +189,10 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     expect(second.result).toMatchObject({ outcome: 'committed', failed: [] });
     const { points } = await call<{ points: Point[] }>('GET', `/v1/vaults/${policy}/points`);
     expect(points.map(({ disks }) => disks)).toEqual([2, 1]);
+    const { changes } = await call<{ changes: Change[] }>('GET', `/v1/vaults/${policy}/points/${points[0]?.point}`);
+    expect(changes.map(({ kind, change }) => `${kind} ${change}`)).toContain('server added');
+    const topology = await call<Topology>('GET', `/v1/vaults/${policy}/points/${points[0]?.point}/topology`);
+    expect(topology.stack?.resources.filter(({ type }) => type === 'OS::Nova::Server')).toHaveLength(2);
     expect(await executions.everything()).not.toContain(token);
 
     await stacks.remove(stack);

@@ -94,7 +94,7 @@ interface Place {
 }
 
 function serveSettings(
-  { keystone, nova, cinder, heat, swift, barbican }: Cloud,
+  { keystone, nova, cinder, heat, neutron, glance, swift, barbican }: Cloud,
   { user, password, project }: KeystoneUser,
   { folder, port, catalog, journalFile }: Place & { readonly journalFile: string },
 ) {
@@ -107,6 +107,7 @@ function serveSettings(
       nova: nova.url,
       cinder: `${cinder.url}/%(project_id)s`,
       heat: `${heat.url}/%(project_id)s`,
+      ...{ neutron: neutron.origin, glance: glance.origin },
       swift: `${swift.origin}/v1/AUTH_%(project_id)s`,
       barbican: barbican.origin,
     },

@@ -72,6 +72,7 @@ export async function askAgent(compute: Compute, id: string, execute: string, mo
   return answer.return;
 }
 
+/** Resolves when the guest agent of a server answers. */
 export async function untilAgentAnswers(compute: Compute, id: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {

@@ -24,6 +24,8 @@ export interface Faults {
   images: number;
   /** No export ends. */
   slow: boolean;
+  /** What comes of calls that copy: `busy` once, `failed`. */
+  readonly copies: string[];
   /** No scheduled run is due. */
   notDue: boolean;
   /** Instead of an answer to requests whose method and path match. */
@@ -45,22 +47,28 @@ export interface StubCatalog {
   readonly vaults: Map<string, Document>;
   readonly policies: Map<string, Document>;
   readonly runs: Map<string, StubRun>;
+  readonly copies: Document[];
   readonly requests: StubRequest[];
+  /** Tokens that have ended. */
+  readonly refused: Set<string>;
   close(): void;
 }
 
-export async function startStubCatalog(): Promise<StubCatalog> {
-  const server = createServer((request, response) => void answer(stub, request, response));
+/** `onAsked` is told of each request before it is answered. */
+export async function startStubCatalog(onAsked: (asked: StubRequest) => void = () => undefined): Promise<StubCatalog> {
+  const server = createServer((request, response) => void answer(stub, request, response, onAsked));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const address = server.address();
   const stub: StubCatalog = {
     url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
-    faults: { down: false, failing: new Map(), images: 0, slow: false, notDue: false },
+    faults: { down: false, failing: new Map(), images: 0, slow: false, notDue: false, copies: [] },
     servers: ['web-1', 'web-2'],
     vaults: new Map(),
     policies: new Map(),
     runs: new Map(),
+    copies: [],
     requests: [],
+    refused: new Set(),
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -69,13 +77,19 @@ export async function startStubCatalog(): Promise<StubCatalog> {
   return stub;
 }
 
-async function answer(stub: StubCatalog, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  stub: StubCatalog,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onAsked: (asked: StubRequest) => void,
+): Promise<void> {
   const text = Buffer.concat(await request.toArray()).toString();
   const { pathname } = new URL(request.url ?? '/', stub.url);
   const token = String(request.headers['x-auth-token'] ?? '');
   const body = (text === '' ? {} : JSON.parse(text)) as Document;
   const asked = { method: request.method ?? '', path: pathname, token, body };
   stub.requests.push(asked);
+  onAsked(asked);
   const { nonsense } = stub.faults;
   if (nonsense?.matches.test(`${asked.method} ${asked.path}`)) {
     response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
@@ -97,10 +111,12 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   if (path === '/healthcheck') return [200, { status: 'ok' }];
   // Webhooks.
   if (!path.startsWith('/v1/')) return [200, {}];
-  if (token === '') return problem(401, 'token-refused');
+  if (token === '' || stub.refused.has(token)) return problem(401, 'token-refused');
   if (path === '/v1/exporters') return [200, { exporters: [] }];
-  if (path === '/v1/policies') return [200, { policies: [] }];
-  const [, kind = '', name = '', what = ''] = /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? [];
+  if (path === '/v1/policies') return [200, { policies: overdueIn(stub) }];
+  const [, kind = '', name = '', what = ''] =
+    /^\/v1\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?(?:\/([^/]+))?$/.exec(path) ?? [];
+  if (path.includes('/copies')) return copies(stub, method, name, body);
   if (kind === 'vaults' && what === 'upkeep') return stub.vaults.has(name) ? upkeep(method) : missing;
   if (kind === 'vaults') return keep(stub.vaults, method, name, body, { message: 'Its data stays.' });
   if (kind === 'policies') return policyAnswer(stub, method, name, body);
@@ -109,12 +125,29 @@ function route(stub: StubCatalog, { method, path, token, body }: StubRequest): A
   return run === undefined ? missing : runAnswer(stub, run, method, what, body);
 }
 
+/** Of which a test says so. */
+const overdueIn = ({ policies }: StubCatalog): Document[] =>
+  [...policies].flatMap(([policy, definition]) => ('overdue' in definition ? [{ ...definition, policy }] : []));
+
 /** By its own id, or the caller's. */
 function findRun({ runs }: StubCatalog, name: string): StubRun | undefined {
   return runs.get(name) ?? [...runs.values()].find(({ request }) => request === name);
 }
 
 const missing = problem(404, 'not-found');
+
+/** A copy is done at the second look; `faults.copies` are what the next ones come to. */
+function copies(stub: StubCatalog, method: string, vault: string, body: Document): Answer {
+  const { copies: coming } = stub.faults;
+  if (method === 'POST' && coming[0] === 'busy') return problem(409, String(coming.shift()));
+  if (method === 'POST') stub.copies.push({ copy: `c${stub.copies.length}`, vault, ...body, state: 'running' });
+  const last = stub.copies.at(-1) ?? {};
+  const shown = { ...last };
+  if (method === 'GET') Object.assign(last, coming.shift() === 'failed' ? FAILED : { state: 'done' });
+  return [method === 'POST' ? 202 : 200, shown];
+}
+
+const FAILED = { state: 'failed', problem: 'The other vault is full.' };
 
 const upkeep = (method: string): Answer => [
   method === 'POST' ? 202 : 200,
@@ -140,7 +173,9 @@ function policyAnswer(stub: StubCatalog, method: string, name: string, body: Doc
   if (method === 'DELETE') return [200, { policy: name, message: 'Its restore points stay.' }];
   const { schedule: kept } = stub.policies.get(name) as { schedule?: { cron: string } };
   const times = kept === undefined ? {} : { nextRun: '2030-01-01T03:05:00.000Z', trigger: kept.cron };
-  return [status, { ...stub.policies.get(name), policy: name, ...times }];
+  const open = [...stub.runs.values()].find((run) => run.policy === name && isOpen(run));
+  const running = open === undefined ? {} : { openRun: open.request };
+  return [status, { ...stub.policies.get(name), policy: name, ...times, ...running }];
 }
 
 function startRun(stub: StubCatalog, body: Document): Answer {
@@ -153,10 +188,18 @@ function startRun(stub: StubCatalog, body: Document): Answer {
   const open = runs.find((run) => run.policy === policy && isOpen(run));
   if (open !== undefined) return problem(409, 'run-under-way', { run: open.request });
   const members = stub.servers.map((name, at) => ({ server: `server-${at}`, name, state: 'prepared' }));
+  const { vault } = stub.policies.get(policy) ?? {};
   const run = `20261121-120000-${String(stub.runs.size).padStart(6, '0')}`;
   const started: StubRun = { run, request: id, policy, reason, state: 'started', members };
   stub.runs.set(run, started);
-  return [201, { ...started, warnings: [], images: stub.faults.images > 0 ? 'storing' : 'ready' }];
+  const images = stub.faults.images > 0 ? 'storing' : 'ready';
+  return [201, { ...started, ...asideOf(stub.policies.get(policy) ?? {}), vault, warnings: [], images }];
+}
+
+/** What the policy wants besides, as the catalog says it. */
+function asideOf({ hooks, copyTo }: Document): Document {
+  const times = (Array.isArray(hooks) ? hooks : []).map(({ when }) => when).filter((when) => when !== 'failed');
+  return { hooks: [...new Set(times)], ...(copyTo ? { copyTo: (copyTo as Document)['vault'] } : {}) };
 }
 
 const isOpen = ({ state }: StubRun) => state !== 'committed' && state !== 'abandoned';

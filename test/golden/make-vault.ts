@@ -11,7 +11,7 @@ import { keyFileProvider } from '#vault/keys/key-provider.ts';
 import { abandonRun, startRun, ticketFor } from '#vault/runs.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
 import { createVault, openVault } from '#vault/vault.ts';
-import { exportDisk } from '../../host-exporter/staging/export-disk.ts';
+import { exportDisk } from '#vault/staging/export-disk.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
 import { openInlineHost } from '../model/inline-host.ts';
 import { newModelGuest } from '../model/model-guest.ts';

@@ -9,7 +9,7 @@ import { checkout } from '../setup/cache.ts';
 interface Task {
   readonly action?: string;
   readonly workflow?: string;
-  readonly timeout?: number;
+  readonly timeout?: number | string;
   readonly input?: Record<string, unknown>;
   readonly [part: string]: unknown;
 }
@@ -97,6 +97,8 @@ test('each task that waits for somebody else has a time limit, and each request 
   for (const { name, definition, workflow } of tasks) {
     if (definition.action === 'std.noop') continue;
     const limit = definition.timeout ?? workflow['task-defaults']?.timeout;
+    // A hook has its own, which is computed.
+    if (limit === '<% $.limit %>') continue;
     expect([name, typeof limit]).toEqual([name, 'number']);
     // Sub-workflows have limits of their own: 0 is none.
     if (definition.workflow === undefined) expect(limit).toBeGreaterThan(0);
@@ -138,6 +140,22 @@ test('an expression asks dictionaries by get, which cannot fail, and not by attr
       /=> switch\(isList\([^=]*=> (\S+\.where\(isDict\(\$\)\)\S*), true => list\(\)\)\) ->/g,
     ))
       expect(list).toContain('.toList()');
+  }
+});
+
+/** Where a task leads to, in any case. */
+function nextOf(task: Task): string[] {
+  const clauses = [task['on-success'], task['on-error'], task['on-complete']].flat() as unknown[];
+  return clauses.flatMap((each) => (typeof each === 'string' ? [each] : Object.keys((each ?? {}) as object)));
+}
+
+test('what waits before it begins has the first task for its first parent, for it gets that one’s context after the wait', () => {
+  for (const { name, workflow } of workflows) {
+    const all = Object.entries(workflow.tasks);
+    for (const [task] of all.filter(([, definition]) => definition['wait-before'] !== undefined)) {
+      const [first] = all.filter(([, definition]) => nextOf(definition).includes(task));
+      expect([name, task, first?.[0]]).toEqual([name, task, all[0]?.[0]]);
+    }
   }
 });
 

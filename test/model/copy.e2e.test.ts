@@ -1,29 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { choosePoints } from '#vault/copies/choose-points.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import { readPoint } from '#vault/records.ts';
-import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { earlierCopies } from '../../functions/command-line/copy/earlier-copies.ts';
-import { runBackup } from '../../functions/command-line/run-backup.ts';
-import { choosePoints } from '../../functions/replicator/choose-points.ts';
-import { openVaultSource } from '../../host-exporter/changed-blocks/vault-source.ts';
 import { replaceObject } from '../damage.ts';
 import { type Fault, openFaultyStore } from '../faulty-store.ts';
-import { openInlineHost } from './inline-host.ts';
-import { newWorld, restored, type World } from './world.ts';
+import { restored } from '../restored.ts';
+import { copyPoint } from './copy-point.ts';
+import { newWorld, type World } from './world.ts';
 
 const SEGMENTS = 24;
-const QUIET = { planned: () => undefined, read: () => undefined, staged: () => undefined, distrusted: () => undefined };
 const ALL = { group: undefined, last: undefined, again: false };
-
-async function copyPoint(from: Vault, to: Vault, run: string): Promise<RestorePoint> {
-  const source = await openVaultSource({ vault: from, point: run, earlier: earlierCopies(from, to) });
-  return runBackup({
-    ...{ vault: to, host: openInlineHost(to), source, group: 'default', quiesce: 'never' },
-    ...{ readAll: undefined, auditShare: 0, bandwidth: undefined, partSegments: 5, partsWaiting: 3, watch: QUIET },
-  });
-}
 
 async function copyAll(from: World, to: World): Promise<RestorePoint[]> {
   const [source, target] = [await from.open(), await to.open()];

@@ -35,7 +35,10 @@ export function openInlineHost(vault: Vault, delivery: Delivery = PROMPT): Funct
 
   return {
     async invoke(name, event) {
-      if (name === 'point-committer') return commitRun(vault, (event as { run: string }).run, new Date());
+      if (name === 'point-committer') {
+        const { run, topology = false } = event as { run: string; topology?: boolean };
+        return commitRun(vault, run, new Date(), { without: [], missing: [], topology });
+      }
       const { Records } = event as { Records: { body: string }[] };
       for (const { body } of Records) for (const key of stagedKeysOf(body)) await deliver(key);
       return undefined;

@@ -6,10 +6,12 @@ export interface ServiceCall {
   /** For messages: `Nova`, `The exporter of host c1`. */
   readonly service: string;
   readonly url: string;
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly timeoutMs?: number;
+  /** Ends the call before its time. */
+  readonly signal?: AbortSignal;
   /** Also tried again where it is no GET, because the call is idempotent. */
   readonly again?: boolean;
   /** The code of an error of the service's own. */
@@ -39,7 +41,7 @@ export async function callService(call: ServiceCall): Promise<ServiceAnswer> {
       const answer = await callOnce(call);
       if (attempt === tries || !PASSING.has(answer.status)) return answer;
     } catch (cause) {
-      if (attempt === tries) throw unanswered(call, cause);
+      if (attempt === tries || call.signal?.aborted === true) throw unanswered(call, cause);
     }
     await pause(FIRST_PAUSE_MS * 4 ** (attempt - 1));
   }
@@ -58,12 +60,13 @@ async function callOnce({
   headers,
   body,
   timeoutMs = 15_000,
+  signal,
 }: ServiceCall): Promise<ServiceAnswer> {
   const answer = await fetch(url, {
     method,
     redirect: 'manual',
     headers: { accept: 'application/json', ...(body === undefined ? {} : JSON_BODY), ...headers },
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])]),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   return { status: answer.status, headers: answer.headers, body: parse(await readBounded(answer)) };

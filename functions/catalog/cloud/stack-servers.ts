@@ -18,7 +18,7 @@ export async function serversOfStack(heat: string | undefined, caller: Caller, s
     );
   }
   const service: CloudService = { name: 'Heat', endpoint: heat };
-  const path = await placeOf(service, caller, stack);
+  const path = await placeOfStack(service, caller, stack);
   const body = await getFromCloud(service, caller, `${path}/resources?nested_depth=${DEPTH}`);
   const { resources } = (body ?? {}) as { resources?: unknown };
   if (!Array.isArray(resources))
@@ -26,8 +26,8 @@ export async function serversOfStack(heat: string | undefined, caller: Caller, s
   return [...new Set(resources.flatMap(serverIn))];
 }
 
-/** Heat knows resources by name *and* id of their stack; a redirect that it gives leads to the host that it believes it is. */
-async function placeOf(service: CloudService, caller: Caller, stack: string): Promise<string> {
+/** `/stacks/<name>/<id>`. Heat knows resources by name *and* id of their stack; a redirect that it gives leads to the host that it believes it is. */
+export async function placeOfStack(service: CloudService, caller: Caller, stack: string): Promise<string> {
   const path = `/stacks/${encodeURIComponent(stack)}`;
   const answer = await askCloud(service, caller, path);
   if (answer.status === 404) {

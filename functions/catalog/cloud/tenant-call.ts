@@ -8,6 +8,8 @@ export interface CloudService {
   /** As the settings give it. */
   readonly endpoint: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Ends calls before their time. */
+  readonly signal?: AbortSignal;
 }
 
 /** What `GET <endpoint><path>` answers with 2xx. Throws as `callForResult`. */
@@ -20,8 +22,17 @@ export function askCloud(service: CloudService, caller: Caller, path: string): P
   return callService(callOf(service, caller, path));
 }
 
-function callOf({ name, endpoint, headers }: CloudService, { token, project }: Caller, path: string) {
+/** A call of the service with the caller's token, to be completed and made by whoever asks. */
+export function callOf({ name, endpoint, headers, signal }: CloudService, caller: Caller, path: string) {
+  const url = endpointFor(endpoint, caller) + path;
+  return {
+    ...{ service: name, url, headers: { ...headers, 'x-auth-token': caller.token } },
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+/** The endpoint as the caller's project has it. */
+export function endpointFor(endpoint: string, { project }: Caller): string {
   // A project's id comes from Keystone; encoded all the same, so that it stays one part of the path.
-  const base = endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
-  return { service: name, url: base + path, headers: { ...headers, 'x-auth-token': token } };
+  return endpoint.replace(/[%$]\((project_id|tenant_id)\)s/g, encodeURIComponent(project)).replace(/\/$/, '');
 }

@@ -15,6 +15,8 @@ export interface WantedDisk {
   readonly volume?: string;
   /** Digest of the image that it was built on; '' while its exporter reads that. */
   readonly image?: string;
+  /** `vda`, where the exporter knows it. */
+  readonly device?: string;
 }
 
 export interface MemberServer extends GroupServer {
@@ -48,12 +50,13 @@ async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinit
   }
 }
 
-function wantedDisk(server: string, { name, size, kind, volume, imageDigest }: ExporterDisk): WantedDisk {
+function wantedDisk(server: string, { name, size, kind, volume, device, imageDigest }: ExporterDisk): WantedDisk {
   const own = kind === 'volume' && volume !== undefined ? volume : ownName(server, { name });
   return {
     ...{ name: `${server}/${own}`, source: name, size },
     ...(volume === undefined ? {} : { volume }),
     ...(imageDigest === undefined ? {} : { image: imageDigest }),
+    ...(device === undefined ? {} : { device }),
   };
 }
 
@@ -79,7 +82,7 @@ function warningsOf({ server, name, volumes, disks, problem }: MemberServer, fre
   const covered = new Set(disks.map(({ volume }) => volume));
   const left = volumes.filter((volume) => !covered.has(volume));
   return left.map((volume) => ({
-    ...({ code: 'unprotected-volume', server } as const),
+    ...({ code: 'unprotected-volume', server, volume } as const),
     message: `Volume ${volume} is attached to ${name} and is not backed up: the policy leaves it out, or its exporter does not see it.`,
   }));
 }

@@ -10,6 +10,8 @@ import { MOST_MEMBERS, type PolicyDefinition } from '../policies/policy-schema.t
 export interface Warning {
   readonly code: 'no-exporter' | 'server-missing' | 'unprotected-server' | 'unprotected-volume';
   readonly server: string;
+  /** That is not backed up, where it is not the whole server. */
+  readonly volume?: string;
   readonly message: string;
 }
 

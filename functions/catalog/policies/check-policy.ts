@@ -17,8 +17,19 @@ export function checkPolicy(body: unknown, now: Date): PolicyDefinition {
       `The policy copies to the vault ${policy.vault} that it backs up to. Name another one.`,
     );
   }
+  refuseLargeBodies(policy);
   return policy;
 }
+
+/** A workflow carries them along. */
+function refuseLargeBodies({ hooks = [] }: PolicyDefinition): void {
+  for (const [at, { body }] of hooks.entries()) {
+    if (body === undefined || Buffer.byteLength(JSON.stringify(body)) <= LARGEST_BODY) continue;
+    throw new EkkoError('bad-input', `The body of hook ${at + 1} has more than ${LARGEST_BODY} bytes.`);
+  }
+}
+
+const LARGEST_BODY = 16 * 1024;
 
 /** The schema says so too, in words that help nobody. */
 function refuseCrowds(body: unknown): void {

@@ -11,10 +11,33 @@ export interface PolicyDefinition {
   readonly retention?: PolicyRetention;
   readonly quiesce: 'require' | 'prefer' | 'never';
   readonly bandwidth?: number;
-  readonly hooks?: readonly Readonly<Record<string, unknown>>[];
+  readonly hooks?: readonly PolicyHook[];
   readonly copyTo?: { readonly vault: string };
-  readonly notify?: readonly Readonly<Record<string, unknown>>[];
+  readonly notify?: readonly PolicyNotice[];
 }
+
+/** A program that is asked, by POST, before or after the moment, or when a run has failed. Its address may be secret. */
+export interface PolicyHook {
+  readonly when: 'before' | 'after' | 'failed';
+  readonly url: string;
+  /** Undefined: `fail` before the moment, else `continue`. */
+  readonly onError?: 'fail' | 'continue';
+  /** Seconds. */
+  readonly timeout: number;
+  /** Sent instead of what is sent otherwise. */
+  readonly body?: Readonly<Record<string, unknown>>;
+}
+
+/** Who is told of what. */
+export interface PolicyNotice {
+  readonly kind: 'webhook' | 'queue' | 'mail';
+  readonly url?: string;
+  readonly queue?: string;
+  readonly to?: readonly string[];
+  readonly events?: readonly NoticeEvent[];
+}
+
+export type NoticeEvent = (typeof NOTICE_EVENTS)[number];
 
 export interface PolicyRetention {
   readonly last?: number;
@@ -31,6 +54,9 @@ export interface PolicyRetention {
 /** Servers that one policy protects at most, however they are found. */
 export const MOST_MEMBERS = 250;
 
+/** What somebody can be told of. */
+export const NOTICE_EVENTS = ['success', 'partial', 'failure', 'unprotected', 'missed', 'copy-failed'] as const;
+
 const count = { type: 'integer', minimum: 1, maximum: 100_000 } as const;
 const uuid = { type: 'string', pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' } as const;
 const diskName = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[^\\s\\p{Cc}]+$' } as const;
@@ -41,6 +67,24 @@ const timeZone = {
   default: 'UTC',
   description: 'IANA name, such as Europe/Berlin.',
 } as const;
+const url = {
+  type: 'string',
+  maxLength: 2048,
+  pattern: '^https?://[^\\s/?#]+[^\\s]*$',
+  description: 'http: or https:. Redirections are not followed.',
+} as const;
+/** What a notice of one kind names, and of no other. */
+const noticeOf = (kind: string, field: string) => {
+  const rule = (is: object, then: object) => ({
+    if: { type: 'object', required: ['kind'], properties: { kind: is } },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema.
+    then: { type: 'object', ...then },
+  });
+  return [
+    rule({ const: kind }, { required: [field] }),
+    rule({ not: { const: kind } }, { properties: { [field]: false } }),
+  ];
+};
 /** Names that tenants choose. */
 export const NAME_PATTERN = '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$';
 
@@ -151,23 +195,68 @@ export const POLICY_SCHEMA = {
     hooks: {
       type: 'array',
       maxItems: 20,
+      description: 'Programs that are asked by POST, without a token, in this order, each once: by the workflow.',
       items: {
         type: 'object',
-        required: ['when'],
+        required: ['when', 'url'],
+        additionalProperties: false,
         properties: {
-          when: { enum: ['before', 'after'] },
-          onError: { enum: ['fail', 'continue'] },
-          timeout: { type: 'integer', minimum: 1, maximum: 86_400 },
+          when: {
+            enum: ['before', 'after', 'failed'],
+            description: 'Before the moment; right after it, also when it or a hook failed; when the run has failed.',
+          },
+          url,
+          onError: {
+            enum: ['fail', 'continue'],
+            description:
+              'Without an answer of 200 to 299 the run is given up (`fail`), or goes on. Before the moment `fail` is meant where nothing is said, else `continue`.',
+          },
+          timeout: { type: 'integer', minimum: 1, maximum: 900, default: 60, description: 'Seconds.' },
+          body: {
+            type: 'object',
+            maxProperties: 100,
+            description: 'What is sent, instead of `policy`, `run`, `when` and `detail`.',
+          },
         },
-        description: 'Carried out by the workflow.',
       },
     },
     copyTo: {
       type: 'object',
       required: ['vault'],
       additionalProperties: false,
+      description: 'Another vault of the project, which gets a copy of each restore point.',
       properties: { vault: { type: 'string', pattern: NAME_PATTERN } },
     },
-    notify: { type: 'array', maxItems: 20, items: { type: 'object', description: 'Carried out by the workflow.' } },
+    notify: {
+      type: 'array',
+      maxItems: 20,
+      description: 'Who is told what became of a backup: by the workflow.',
+      items: {
+        type: 'object',
+        required: ['kind'],
+        additionalProperties: false,
+        properties: {
+          kind: { enum: ['webhook', 'queue', 'mail'] },
+          url,
+          queue: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'Of Zaqar.' },
+          to: {
+            type: 'array',
+            items: { type: 'string', maxLength: 254, pattern: '^[^\\s@,;<>"]+@[^\\s@,;<>"]+$' },
+            minItems: 1,
+            maxItems: 20,
+            uniqueItems: true,
+            description: 'Addresses.',
+          },
+          events: {
+            type: 'array',
+            items: { enum: NOTICE_EVENTS },
+            minItems: 1,
+            uniqueItems: true,
+            description: 'All but success where nothing is said.',
+          },
+        },
+        allOf: [...noticeOf('webhook', 'url'), ...noticeOf('queue', 'queue'), ...noticeOf('mail', 'to')],
+      },
+    },
   },
 } as const;

@@ -24,8 +24,8 @@ export function nextRun({ cron, timeZone }: Schedule, after: Date): Date | undef
 }
 
 /** Whoever fires schedules may be a little early, and is late when the cloud is busy. */
-const EARLY_MS = 60_000;
-const LATE_MS = 15 * 60_000;
+export const EARLY_MS = 60_000;
+export const LATE_MS = 15 * 60_000;
 
 /** Whether the schedule is due about now. Throws as `nextRun`. */
 export function isDue(schedule: Schedule, now: Date): boolean {

@@ -1,6 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import { checker } from '../../rim/strict-ajv.ts';
 import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { RestoreRecord } from '../restores/restore-record.ts';
 import type { RecordPath, Registry } from './registry.ts';
 
 /** What the registry holds. */
@@ -28,9 +29,11 @@ export interface ExporterRecord {
   readonly seenAt: string;
 }
 
-/** The newest restore point of a policy. */
+/** Of a policy: its newest restore point; its newest run, and when that began. */
 export interface LastRecord {
-  readonly point: string;
+  readonly point?: string;
+  readonly run?: string;
+  readonly begunAt?: string;
 }
 
 /** Of a policy: the bitmaps of its disks are not to be built upon until a run that read everything is committed. */
@@ -44,13 +47,35 @@ export interface RequestRecord {
   readonly run: string;
 }
 
-export interface UpkeepRecord {
-  readonly upkeep: string;
+/** Work that goes on after its request was answered. */
+export interface BackgroundRecord {
+  /** Who does it: one process at one time. */
+  readonly id: string;
   readonly state: 'running' | 'done' | 'failed';
   readonly startedAt: string;
+  /** The last sign of life of the process that does it. */
+  readonly seenAt?: string;
   readonly endedAt?: string;
-  readonly report?: Readonly<Record<string, unknown>>;
   readonly problem?: string;
+}
+
+export interface UpkeepRecord extends BackgroundRecord {
+  readonly report?: Readonly<Record<string, unknown>>;
+}
+
+/** Restore points of a vault that are copied to another one of the project. */
+export interface CopyRecord extends BackgroundRecord {
+  readonly vault: string;
+  readonly to: string;
+  /** Of this policy only. */
+  readonly group?: string;
+  /** Restore points that were copied; the newest of them, as the other vault calls it. */
+  readonly copied: number;
+  readonly newest?: string;
+  /** Bytes of disk that were read. */
+  readonly bytesRead: number;
+  /** Restore points of which something is damaged in the vault, the first of them. */
+  readonly failed: readonly { readonly point: string; readonly message: string }[];
 }
 
 export interface RunRecord {
@@ -120,6 +145,7 @@ const shape = (properties: Record<string, object>) => ({
   properties,
   required: Object.keys(properties),
 });
+const background = { state: text, startedAt: text };
 /** Only what is relied upon: the registry is the operator's own, and a damaged record must not look like a sound one. */
 const CHECKS = {
   vaults: checker<VaultRecord>(
@@ -136,8 +162,22 @@ const CHECKS = {
   exporters: checker<ExporterRecord>(shape({ host: text, url: text, seenAt: text }), 'An exporter in the registry'),
   requests: checker<RequestRecord>(shape({ run: text }), 'A request in the registry'),
   distrusts: checker<DistrustRecord>(shape({ run: text }), 'A distrust in the registry'),
-  lasts: checker<LastRecord>(shape({ point: text }), 'A last point in the registry'),
-  upkeeps: checker<UpkeepRecord>(shape({ upkeep: text, state: text, startedAt: text }), 'An upkeep in the registry'),
+  lasts: checker<LastRecord>(
+    { type: 'object', properties: { point: text, run: text, begunAt: text } },
+    'A last point in the registry',
+  ),
+  upkeeps: checker<UpkeepRecord>(shape(background), 'An upkeep in the registry'),
+  copies: checker<CopyRecord>(
+    shape({ ...background, vault: text, to: text, copied: { type: 'integer' }, failed: { type: 'array' } }),
+    'A copy in the registry',
+  ),
+  restores: checker<RestoreRecord>(
+    shape({
+      ...{ restore: text, vault: text, point: text, takenAt: text, startedAt: text },
+      disks: { type: 'array', items: shape({ name: text, manifest: text, size: { type: 'number' }, state: text }) },
+    }),
+    'A restore in the registry',
+  ),
   runs: checker<RunRecord>(
     shape({
       ...{ run: text, policy: text, vault: text, startedAt: text, quiesce: text },
@@ -193,8 +233,10 @@ export async function requireRecord<K extends RecordKind>(
     exporters: 'exporter',
     requests: 'request',
     upkeeps: 'upkeep',
+    copies: 'copy',
     lasts: 'restore point',
     distrusts: 'distrust',
+    restores: 'restore',
   }[kind];
   throw new EkkoError('not-found', `There is no ${what} ${JSON.stringify(name.slice(0, 80))} in this project.`);
 }

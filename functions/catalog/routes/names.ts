@@ -5,12 +5,12 @@ import { NAME_PATTERN } from '../policies/policy-schema.ts';
 const NAME = new RegExp(NAME_PATTERN);
 
 /** A name that a tenant chose. Throws `bad-input`. */
-export function nameIn(params: Readonly<Record<string, string>>, what: 'vault' | 'policy'): string {
+export function nameIn(params: Readonly<Record<string, string>>, what: 'vault' | 'policy' | 'to'): string {
   const name = params[what] ?? '';
   if (NAME.test(name)) return name;
   throw new EkkoError(
     'bad-input',
-    `${JSON.stringify(name.slice(0, 80))} is no name of a ${what}: up to 64 of a-z, 0-9 and -.`,
+    `${JSON.stringify(name.slice(0, 80))} is no name of a ${what === 'to' ? 'vault' : what}: up to 64 of a-z, 0-9 and -.`,
   );
 }
 

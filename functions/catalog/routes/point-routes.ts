@@ -1,8 +1,8 @@
 import { checker } from '../../rim/strict-ajv.ts';
 import type { Caller } from '../caller.ts';
 import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
-import { listPoints, showPoint } from '../points/list-points.ts';
-import { requireRecord } from '../registry/records.ts';
+import { listPoints, showPoint, showTopology } from '../points/list-points.ts';
+import { requireRecord, type UpkeepRecord } from '../registry/records.ts';
 import { UPKEEP_WISH } from '../schemas.ts';
 import { lastUpkeep, startUpkeep, type UpkeepWish } from '../upkeep/upkeep.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
@@ -28,20 +28,34 @@ export const POINT_ROUTES: readonly CallerRoute[] = [
     },
   },
   {
+    ...{ method: 'GET', path: '/v1/vaults/{vault}/points/{point}/topology', right: 'read' },
+    serve: async (catalog, request, caller) => {
+      const point = request.params['point'] ?? '';
+      return {
+        status: 200,
+        body: await withVault(catalog, request, caller, ({ vault }) => showTopology(vault, point)),
+      };
+    },
+  },
+  {
     ...{ method: 'POST', path: '/v1/vaults/{vault}/upkeep', right: 'write' },
     serve: async (catalog, { params, body }, caller) => {
       const wish = checkWish(structuredClone(body ?? {}));
-      return { status: 202, body: await startUpkeep(catalog, caller, nameIn(params, 'vault'), wish) };
+      return { status: 202, body: shown(await startUpkeep(catalog, caller, nameIn(params, 'vault'), wish)) };
     },
   },
   {
     ...{ method: 'GET', path: '/v1/vaults/{vault}/upkeep', right: 'read' },
     serve: async (catalog, { params }, caller) => ({
       status: 200,
-      body: await lastUpkeep(catalog, caller, nameIn(params, 'vault')),
+      body: shown(await lastUpkeep(catalog, caller, nameIn(params, 'vault'))),
     }),
   },
 ];
+
+function shown({ id, ...rest }: UpkeepRecord) {
+  return { upkeep: id, ...rest };
+}
 
 async function withVault<T>(
   { registry, tenants }: Catalog,

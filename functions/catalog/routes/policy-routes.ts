@@ -6,9 +6,11 @@ import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup } from '../group/resolve-group.ts';
 import { expireGroup } from '../points/expire-group.ts';
 import { checkPolicy } from '../policies/check-policy.ts';
+import { overdueSince } from '../policies/overdue.ts';
+import { policiesOf } from '../policies/policies-of.ts';
 import { nextRun } from '../policies/schedule.ts';
 import { triggerOf } from '../policies/trigger.ts';
-import { checkRecord, type PolicyRecord, readRecord, requireRecord } from '../registry/records.ts';
+import { type PolicyRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
 
@@ -17,20 +19,13 @@ export const POLICY_ROUTES: readonly CallerRoute[] = [
   { method: 'PUT', path: '/v1/policies/{policy}', right: 'write', serve: putPolicy },
   {
     ...{ method: 'GET', path: '/v1/policies/{policy}', right: 'read' },
-    serve: async ({ registry, now }, { params }, { project }) => {
-      const { value } = await requireRecord(registry, 'policies', project, nameIn(params, 'policy'));
-      const last = await readRecord(registry, 'lasts', project, value.policy);
-      return { status: 200, body: { ...shown(value, now()), ...(last && { lastPoint: last.value.point }) } };
+    serve: async (catalog, { params }, { project }) => {
+      const { value } = await requireRecord(catalog.registry, 'policies', project, nameIn(params, 'policy'));
+      const open = await openRun(catalog, project, value.policy);
+      return { status: 200, body: { ...(await shownWithLast(catalog, project, value)), ...open } };
     },
   },
-  {
-    ...{ method: 'GET', path: '/v1/policies', right: 'read' },
-    serve: async ({ registry, now }, { query }, { project }) => {
-      const { records, next } = await registry.list(['policies', project], pageOf(query));
-      const policies = records.map(({ record }) => shown(checkRecord('policies', record), now()));
-      return { status: 200, body: { policies, ...(next && { next }) } };
-    },
-  },
+  { method: 'GET', path: '/v1/policies', right: 'read', serve: listPolicies },
   { method: 'DELETE', path: '/v1/policies/{policy}', right: 'write', serve: forgetPolicy },
   { method: 'GET', path: '/v1/policies/{policy}/members', right: 'read', serve: showMembers },
 ];
@@ -40,11 +35,11 @@ const TRIES = 5;
 async function putPolicy({ registry, now }: Catalog, { params, body }: ApiRequest, { project }: Caller) {
   const policy = nameIn(params, 'policy');
   const definition = checkPolicy(body, now());
-  if ((await readRecord(registry, 'vaults', project, definition.vault)) === undefined) {
-    throw new EkkoError(
-      'bad-input',
-      `There is no vault ${definition.vault} in this project. Make it by PUT /v1/vaults/${definition.vault}.`,
-    );
+  const own = await vaultOf(registry, project, definition.vault);
+  const copies = definition.copyTo && (await vaultOf(registry, project, definition.copyTo.vault));
+  if (copies?.id === own.id) {
+    const found = `${copies.vault} is another name of the vault ${own.vault}`;
+    throw new EkkoError('bad-input', `The policy copies to the vault that it backs up to: ${found}. Name another one.`);
   }
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     const record: PolicyRecord = { policy, definition, updatedAt: now().toISOString() };
@@ -54,6 +49,44 @@ async function putPolicy({ registry, now }: Catalog, { params, body }: ApiReques
     return { status: found === undefined ? 201 : 200, body: shown(record, now()) };
   }
   throw new EkkoError('busy', `Policy ${policy} is being changed by others. Try again.`);
+}
+
+async function vaultOf(registry: Catalog['registry'], project: string, vault: string): Promise<VaultRecord> {
+  const found = await readRecord(registry, 'vaults', project, vault);
+  if (found !== undefined) return found.value;
+  throw new EkkoError('bad-input', `There is no vault ${vault} in this project. Make it by PUT /v1/vaults/${vault}.`);
+}
+
+/** `?vault=`: of that vault only; `?overdue=true`: only those of which a run should have begun. */
+async function listPolicies(catalog: Catalog, { query }: ApiRequest, { project }: Caller) {
+  const { limit, marker = '' } = pageOf(query);
+  const [vault, overdue] = [query.get('vault'), query.get('overdue') === 'true'];
+  const policies: Awaited<ReturnType<typeof shownWithLast>>[] = [];
+  for await (const record of policiesOf(catalog.registry, project, marker)) {
+    if (vault !== null && record.definition.vault !== vault) continue;
+    const policy = await shownWithLast(catalog, project, record);
+    if (overdue && policy.overdue === undefined) continue;
+    if (policies.length === limit) return { status: 200, body: { policies, next: policies.at(-1)?.policy } };
+    policies.push(policy);
+  }
+  return { status: 200, body: { policies } };
+}
+
+/** The policy's run that has not ended, as its caller calls it. */
+async function openRun({ registry }: Catalog, project: string, policy: string) {
+  const run = (await readRecord(registry, 'lasts', project, policy))?.value.run;
+  const record = run === undefined ? undefined : (await readRecord(registry, 'runs', project, run))?.value;
+  return record === undefined || record.ended !== undefined ? {} : { openRun: record.request ?? record.run };
+}
+
+async function shownWithLast({ registry, now }: Catalog, project: string, record: PolicyRecord) {
+  const last = (await readRecord(registry, 'lasts', project, record.policy))?.value;
+  const overdue = overdueSince(record, last, now());
+  return {
+    ...shown(record, now()),
+    ...(last?.point === undefined ? {} : { lastPoint: last.point }),
+    ...(overdue === undefined ? {} : { overdue: overdue.toISOString() }),
+  };
 }
 
 async function forgetPolicy(catalog: Catalog, { params, query }: ApiRequest, caller: Caller) {

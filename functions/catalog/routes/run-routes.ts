@@ -49,8 +49,16 @@ async function postRun(catalog: Catalog, { body }: ApiRequest, caller: Caller) {
   const name = `start ${caller.project} ${wish.id ?? ''}`;
   const { record, warnings, fresh } = await (wish.id === undefined ? start() : catalog.runs.once(name, start));
   const view = fresh ? viewRun(record, membersBefore(record)) : await lookAt(record, caller.token);
-  const images = await imagesOf(catalog, caller, record);
-  return { status: fresh ? 201 : 200, body: { ...view, warnings: warnings.slice(0, MOST_WARNINGS), ...images } };
+  const beside = { ...(await asideOf(catalog, caller, record)), ...(await imagesOf(catalog, caller, record)) };
+  return { status: fresh ? 201 : 200, body: { ...view, ...beside, warnings: warnings.slice(0, MOST_WARNINGS) } };
+}
+
+/** What the policy wants of the workflow besides: at which times it has hooks, and where copies go. */
+async function asideOf({ registry }: Catalog, { project }: Caller, { policy }: RunRecord) {
+  const { hooks = [], copyTo } = (await readRecord(registry, 'policies', project, policy))?.value.definition ?? {};
+  // Those of a run that fails are asked for by whoever knows that it has failed.
+  const times = new Set(hooks.map(({ when }) => when).filter((when) => when !== 'failed'));
+  return { hooks: [...times], ...(copyTo === undefined ? {} : { copyTo: copyTo.vault }) };
 }
 
 /** A workflow that a schedule fires is told here whether the schedule is due in its own time zone: whoever fires it knows UTC only. */

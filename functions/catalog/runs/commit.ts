@@ -1,9 +1,10 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
-import { readPoint } from '#vault/records.ts';
+import { readListedPoint } from '#vault/records.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type PointSummary, summaryOf } from '../points/point-summary.ts';
+import { noteLast } from '../policies/note-last.ts';
 import type { RunEnd, RunRecord } from '../registry/records.ts';
 import { endDistrust, noteDistrust } from './distrust.ts';
 import { finish } from './end-run.ts';
@@ -36,7 +37,7 @@ export async function commit(
   const end: RunEnd = { outcome: 'committed', at: catalog.now().toISOString(), missing };
   if (record.ended === undefined) await finish(catalog, caller, record, end, held);
   await endDistrust(catalog.registry, caller, record, missing);
-  await noteLast(catalog, caller, record).catch(() => undefined);
+  await noteLast(catalog.registry, caller.project, record.policy, { point: record.run }).catch(() => undefined);
   catalog.runs.close(caller, record.run);
   return summaryOf(point);
 }
@@ -47,16 +48,10 @@ function serversIn({ members }: RunRecord, point: RestorePoint): ReadonlySet<str
   return new Set(members.filter(({ disks }) => disks.some(({ name }) => names.has(name))).map(({ server }) => server));
 }
 
-/** For people who look at the policy; the vault knows better. */
-async function noteLast({ registry }: Catalog, { project }: Caller, { policy, run }: RunRecord): Promise<void> {
-  const path = ['lasts', project, policy];
-  await registry.write(path, { point: run }, await registry.lastVersion(path));
-}
-
 /** The point, where the run has been committed before. */
 async function pointOf({ tenant: { vault } }: ActiveRun, run: string): Promise<RestorePoint | undefined> {
   const found = (await vault.journal.refresh()).points.get(run);
-  return found === undefined ? undefined : readPoint(vault, found.point);
+  return found === undefined ? undefined : readListedPoint(vault, found);
 }
 
 async function commitNow(caller: Caller, record: RunRecord, active: ActiveRun, partial: boolean) {
@@ -67,7 +62,8 @@ async function commitNow(caller: Caller, record: RunRecord, active: ActiveRun, p
     disks.length === 0 ? [server] : disks.map(({ name }) => name),
   );
   try {
-    return (await active.tenant.invoke('point-committer', { run: record.run, without, missing })) as RestorePoint;
+    const event = { run: record.run, without, missing, topology: true };
+    return (await active.tenant.invoke('point-committer', event)) as RestorePoint;
   } catch (error) {
     // Another process may have been first, or the answer was lost on the way.
     const point = codeOf(error) === 'run-ended' ? await pointOf(active, record.run) : undefined;

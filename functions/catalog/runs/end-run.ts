@@ -49,7 +49,7 @@ function committedAlready(run: string): EkkoError {
 }
 
 /** In the way on a full store, and of no use any more. */
-async function removeStaged({ store }: Vault, run: string): Promise<void> {
+export async function removeStaged({ store }: Vault, run: string): Promise<void> {
   for (const folder of [Folder.staging, Folder.receipts]) {
     const keys: string[] = [];
     for await (const { key } of store.list(`${folder}${run}/`)) keys.push(key);

@@ -3,13 +3,17 @@ import { EkkoError } from '#vault/errors.ts';
 import type { OpenRun, VaultState } from '#vault/journal/state.ts';
 import { abandonRun } from '#vault/runs.ts';
 import { newRunId } from '#vault/store/object-names.ts';
+import { keepTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup, type Warning } from '../group/resolve-group.ts';
+import { noteLast } from '../policies/note-last.ts';
 import type { PolicyDefinition } from '../policies/policy-schema.ts';
 import { type RunMember, type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
+import { completeTopology, findTopology } from '../topology/read-topology.ts';
+import { unprotectedIn } from '../topology/unprotected.ts';
 
 export interface RunWish {
   readonly policy: string;
@@ -39,14 +43,19 @@ export async function startRun(catalog: Catalog, caller: Caller, wish: RunWish):
   if (before !== undefined) return before;
   const { value: policy } = await requireRecord(catalog.registry, 'policies', caller.project, wish.policy);
   const { value: vault } = await requireRecord(catalog.registry, 'vaults', caller.project, policy.definition.vault);
-  const [{ members, warnings }, tenant] = await Promise.all([
+  const [{ members, warnings, finding }, tenant] = await Promise.all([
     findMembers(catalog, caller, policy.definition),
     catalog.tenants.open(caller, vault),
   ]);
   try {
     const { run, adopted } = await enterRun(catalog, caller, tenant.vault, wish, members);
     const record = recordOf(run, wish, policy.definition, members, adopted);
+    const topology = completeTopology(await finding, members, unprotectedIn(members, warnings));
+    // Before the run is written down: whoever repeats a start that broke off comes here again. Without it the point will name what it lacks.
+    await keepTopology(tenant.vault, run, topology).catch(() => undefined);
     await writeDown(catalog, caller, record);
+    const begun = { run: record.run, begunAt: record.startedAt };
+    await noteLast(catalog.registry, caller.project, record.policy, begun).catch(() => undefined);
     catalog.runs.keep(caller, record.run, tenant);
     return { record, warnings, fresh: true };
   } catch (error) {
@@ -68,7 +77,10 @@ async function runOfRequest(
 }
 
 async function findMembers(catalog: Catalog, caller: Caller, policy: PolicyDefinition) {
-  const found = await findDisks(await resolveGroup(catalog, caller, policy), caller, policy);
+  const group = await resolveGroup(catalog, caller, policy);
+  // Beside all that a start does, so that it takes next to no time of its own.
+  const finding = findTopology(catalog.endpoints, caller, { ...group, stack: policy.members.stack }, catalog.now());
+  const found = await findDisks(group, caller, policy);
   const disks = found.members.reduce((sum, member) => sum + member.disks.length, 0);
   if (disks === 0) {
     const words = [...new Set(found.members.map(({ problem }) => problem ?? ''))].slice(0, 3).join(' ');
@@ -83,7 +95,7 @@ async function findMembers(catalog: Catalog, caller: Caller, policy: PolicyDefin
       `The policy's members have ${disks} disks; one run takes ${MOST_DISKS}. Split it into several policies.`,
     );
   }
-  return found;
+  return { ...found, finding };
 }
 
 /** How a run says in the journal which request it comes from. */
@@ -163,7 +175,8 @@ function runUnderWay(policy: string, { run, at, process }: OpenRun): EkkoError {
   return Object.assign(new EkkoError('run-under-way', message), { run: request ?? run });
 }
 
-function checkEscrow({ escrow }: VaultState): void {
+/** Throws `no-escrow` for a vault whose key exists only once. */
+export function checkEscrow({ escrow }: VaultState): void {
   if (escrow !== 'missing') return;
   throw new EkkoError(
     'no-escrow',
@@ -193,8 +206,8 @@ function recordOf(
   };
 }
 
-/** A run's id begins with its time: `20261120-191503-…`. */
-function startOf(run: string): string {
+/** When a run began, as ISO time: its id begins with it, `20261120-191503-…`. */
+export function startOf(run: string): string {
   const [, day = '', time = ''] = /^(\d{8})-(\d{6})/.exec(run) ?? [];
   const date = day.replace(/(....)(..)(..)/, '$1-$2-$3');
   return `${date}T${time.replace(/(..)(..)(..)/, '$1:$2:$3')}.000Z`;

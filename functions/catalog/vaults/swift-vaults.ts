@@ -2,32 +2,16 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import { barbicanKeyProvider, type KeyManager, storeNewIdentity } from '#vault/keys/barbican-key.ts';
 import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
 import type { KeyProvider } from '#vault/keys/key-provider.ts';
+import { readerSettings } from '#vault/restore/open-reader.ts';
 import { VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { temporaryUpload } from '#vault/store/swift/temporary-url.ts';
 import { createVault, openVault, readDescription, type Vault } from '#vault/vault.ts';
+import type { FunctionPlace, VaultFunctions } from '../../rim/vault-functions.ts';
 import type { Caller } from '../caller.ts';
 import type { CloudEndpoints } from '../settings.ts';
 import type { TenantVault, TenantVaults, WantedVault } from './tenant-vaults.ts';
-
-/** Functions over one vault, in threads of this process or elsewhere. */
-export interface VaultFunctions {
-  invoke(name: string, event: unknown): Promise<unknown>;
-  /** Lets calls under way end. */
-  close(): Promise<void>;
-}
-
-/** What functions are started with. Secret as a whole. */
-export interface FunctionPlace {
-  /** URL of the vault. */
-  readonly vault: string;
-  /** How to get at the store: a token among it. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** 32 bytes. */
-  readonly privateKey: Uint8Array;
-  readonly journalFile: string;
-}
 
 export interface SwiftVaultsSettings {
   readonly endpoints: Pick<CloudEndpoints, 'swift' | 'barbican'>;
@@ -158,6 +142,7 @@ async function openTenantVault(
   return {
     vault,
     invoke,
+    readerSettings: () => ({ ...readerSettings(vault), environment: environmentOf(settings, acting) }),
     upload: (run) => {
       const until = new Date(Date.now() + UPLOAD_MS);
       return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));

@@ -1,4 +1,5 @@
 import type { UploadRight } from '#vault/export-ticket.ts';
+import type { ReaderSettings } from '#vault/restore/open-reader.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Caller } from '../caller.ts';
 import type { VaultRecord } from '../registry/records.ts';
@@ -27,8 +28,10 @@ export interface WantedVault {
 /** A vault that is open, with keys and token in memory until it is closed. */
 export interface TenantVault {
   readonly vault: Vault;
-  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`) over this vault. Rejects with its code. */
+  /** Calls a function (`segment-processor`, `point-committer`, `retention`, `sweeper`, `verifier`, `replicator`) over this vault. Rejects with its code. */
   invoke(name: string, event: unknown): Promise<unknown>;
+  /** How other threads open the vault to read it, with rights as they are now; undefined: they cannot. Secret. */
+  readonly readerSettings: (() => ReaderSettings) | undefined;
   /** The right to write below `staging/<run>/` and nothing else, for some hours: an object goes to `url + key + query` by PUT. */
   upload(run: string): Promise<UploadRight>;
   /** From now on, act with this caller’s token. Throws nothing that concerns the caller. */

@@ -1,7 +1,13 @@
 import type { Command } from 'commander';
+import { EkkoError } from '#vault/errors.ts';
+import type { RestorePoint } from '#vault/format/point.ts';
 import { addCommand, withKeyOrCode } from '../command-options.ts';
 import { ExitCode } from '../exit-codes.ts';
-import type { EveryCommand, Runner } from '../run-command.ts';
+import type { CommandContext, EveryCommand, Runner } from '../run-command.ts';
+
+interface ShowArguments extends EveryCommand {
+  readonly topology?: boolean;
+}
 
 /** `ekko show VAULT POINT` */
 export function addShow(program: Command, run: Runner): void {
@@ -14,7 +20,8 @@ export function addShow(program: Command, run: Runner): void {
   )
     .argument('<vault>', 'path or URL of the vault')
     .argument('<point>', 'id of the point, the beginning of one, or `latest`; behind a "/" one disk');
-  withKeyOrCode(command).action((vault: string, point: string, options: EveryCommand) =>
+  command.option('--topology', 'what its servers were built of, all of it, as JSON; may hold secrets');
+  withKeyOrCode(command).action((vault: string, point: string, { topology = false, ...options }: ShowArguments) =>
     run(options, async (context) => {
       const [{ openCommandVault }, { findPoint }, { describePoint, standingOf }] = await Promise.all([
         import('../open-command-vault.ts'),
@@ -23,10 +30,25 @@ export function addShow(program: Command, run: Runner): void {
       ]);
       const opened = await openCommandVault(vault, context);
       const found = await findPoint(opened, point);
+      if (topology) return showTopology(found, context);
       const standing = standingOf(opened.journal.state(), found.id);
       context.screen.lines(...describePoint(found, standing, new Date()));
       context.screen.document({ point: found, ...standing });
       return ExitCode.done;
     }),
   );
+}
+
+function showTopology({ id, topology }: RestorePoint, { screen }: CommandContext): ExitCode {
+  if (topology === undefined)
+    throw new EkkoError('not-found', `Restore point ${id} does not tell what its disks belong to: none of a cloud's.`);
+  // What JSON leaves as it is, and a terminal may obey.
+  const text = JSON.stringify(topology, null, 2).replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped);
+  screen.lines(...text.split('\n'));
+  screen.document({ point: id, topology });
+  return ExitCode.done;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,19 +1,21 @@
 import { availableParallelism } from 'node:os';
+import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts';
+import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { codeOf } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
+import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
-import { openVaultSource } from '../../../host-exporter/changed-blocks/vault-source.ts';
 import type { FunctionHost } from '../../host/function-host.ts';
-import { type CopySelection, choosePoints } from '../../replicator/choose-points.ts';
+import { openVaultSource } from '../../replicator/vault-source.ts';
 import { openEmbeddedHost } from '../backup/open-host.ts';
 import { planStaging } from '../backup/plan-staging.ts';
 import { whileHeld } from '../holds/read-hold.ts';
 import type { Progress } from '../progress/progress.ts';
 import { runBackup } from '../run-backup.ts';
 import type { CommandContext } from '../run-command.ts';
-import { earlierCopies } from './earlier-copies.ts';
+import { copyPlan } from './copy-plan.ts';
 
 export interface CopyRequest extends CopySelection {
   readonly source: Vault;
@@ -39,8 +41,8 @@ export type CopiedPoint = { readonly run: string; readonly group: string; readon
 const FAULTS: ReadonlySet<string | undefined> = new Set(['damaged', 'object-missing', 'bad-format', 'point-unknown']);
 
 /**
- * Copies restore points to a vault of its own key, oldest first: each is a backup whose source is the other vault. What a copy that was
- * cut off has stored is found again by its content. Throws what `runBackup` throws, but for faults of single points.
+ * Copies restore points to a vault of its own key, oldest first: each is a backup whose source is the other vault. A copy that was cut
+ * off is gone on with. Throws what `runBackup` throws, but for faults of single points.
  */
 export async function copyPoints(request: CopyRequest, context: CommandContext): Promise<CopiedPoint[]> {
   const { source, target } = request;
@@ -88,7 +90,8 @@ async function copyOne(
   }
 }
 
-async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, group }: CommittedPoint) {
+async function backUpCopy(request: CopyRequest, machinery: Machinery, original: CommittedPoint) {
+  const { run, group } = original;
   const { source: from, target, bandwidth, signal, progress } = request;
   const { host, memory, ...parts } = machinery;
   // The point before this one was copied a moment ago, by another thread.
@@ -99,6 +102,8 @@ async function backUpCopy(request: CopyRequest, machinery: Machinery, { run, gro
   const point = await runBackup({
     ...{ vault: { ...target, store: withSharedStaging(target.store, memory) }, host, source, group, signal, ...parts },
     ...{ quiesce: 'never', readAll: undefined, auditShare: 0, bandwidth },
+    plan: copyPlan(from, original, earlier, target, parts.partSegments),
+    keepTopology: (copy) => carryTopology(from, original, target, copy),
     memory: () => roomForPart(memory),
     watch: {
       planned(_, bytes) {

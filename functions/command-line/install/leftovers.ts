@@ -12,7 +12,7 @@ export interface Leftover {
 
 const PATHS = { 'old workbook': 'workbooks', 'old workflow': 'workflows', 'old action': 'actions' } as const;
 /** Names of Ekko's own; whatever else a project calls `ekko` is not touched. */
-const OURS = /^ekko\.(backup|notification|policy|restore|upkeep)\.v\d+(\.\w+)?$/;
+const OURS = /^ekko\.(backup|hooks|notification|policy|restore|upkeep)\.v\d+(\.\w+)?$/;
 
 /** What Mistral has of Ekko's that this release has not, workbooks first. Throws `store-failed`. */
 export async function findLeftovers(

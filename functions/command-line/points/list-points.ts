@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { codeOf } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
-import { readPoint } from '#vault/records.ts';
+import { readListedPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
 import { holdsOn } from '../holds/standing-holds.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
@@ -33,7 +33,8 @@ export function listPoints(vault: Vault): Promise<ListedPoint[]> {
   return limit.map([...vault.journal.state().points.values()], (point) => listOne(vault, point));
 }
 
-async function listOne(vault: Vault, { run, group, takenAt, disks, point }: CommittedPoint): Promise<ListedPoint> {
+async function listOne(vault: Vault, committed: CommittedPoint): Promise<ListedPoint> {
+  const { run, group, takenAt, disks } = committed;
   const listed = {
     holds: holdsOn(vault.journal.state(), run),
     id: run,
@@ -43,7 +44,7 @@ async function listOne(vault: Vault, { run, group, takenAt, disks, point }: Comm
     size: disks.reduce((sum, disk) => sum + disk.size, 0),
   };
   try {
-    return { ...listed, ...totalsOf(await readPoint(vault, point)), problem: undefined };
+    return { ...listed, ...totalsOf(await readListedPoint(vault, committed)), problem: undefined };
   } catch (error) {
     if (codeOf(error) === undefined || !(error instanceof Error)) throw error;
     return { ...listed, changedBytes: undefined, storedBytes: undefined, problem: error.message };

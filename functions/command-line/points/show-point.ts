@@ -7,6 +7,7 @@ import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
 import { formatAge, formatTime } from '../text/times.ts';
 import { type DeletedPoint, listDeleted } from './list-deleted.ts';
+import { describeTopology } from './topology-words.ts';
 
 /** What the journal has decided of a point since it was committed. */
 export interface PointStanding {
@@ -39,6 +40,7 @@ export function describePoint(point: RestorePoint, standing: PointStanding, now:
       ...standing.holds.map(({ name, reason }): [string, string] => ['held by', `${name}: ${reason}`]),
       ['DELETED', standing.deleted === undefined ? undefined : deletedWords(standing.deleted)],
     ]),
+    ...(point.topology === undefined ? [] : describeTopology(point.topology)),
     ...point.disks.flatMap((disk) => ['', `Disk ${plainText(disk.name)}`, ...describeDisk(disk)]),
   ];
 }

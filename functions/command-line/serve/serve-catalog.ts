@@ -1,24 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { EkkoError } from '#vault/errors.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
 import { catalogHandler } from '../../catalog/http-handler.ts';
-import { openCatalog } from '../../catalog/open-catalog.ts';
+import { type CatalogParts, openCatalog } from '../../catalog/open-catalog.ts';
 import type { CatalogSettings } from '../../catalog/settings.ts';
-import type { TenantVaults } from '../../catalog/vaults/tenant-vaults.ts';
 import type { HttpResult } from '../../host/http-event.ts';
 import { type HttpServer, openHttpServer } from '../../host/http-server.ts';
 
-export interface ServedCatalog {
+export interface ServedCatalog extends CatalogParts {
   readonly settings: CatalogSettings;
-  /** Where the registry lies. */
-  readonly registry: ObjectStore;
-  readonly tenants: TenantVaults;
   readonly log: (line: string) => void;
 }
 
 /** Serves the catalog's API; resolves once it listens. Closing it ends the vaults that are open; runs go on when somebody asks again. */
-export async function serveCatalog({ settings, registry, tenants, log }: ServedCatalog): Promise<HttpServer> {
-  const catalog = openCatalog(settings, registry, tenants);
+export async function serveCatalog({ settings, log, ...parts }: ServedCatalog): Promise<HttpServer> {
+  const catalog = openCatalog(settings, parts);
   const handle = catalogHandler(catalog);
   const server = await openHttpServer({
     listen: settings.listen,
@@ -31,7 +26,7 @@ export async function serveCatalog({ settings, registry, tenants, log }: ServedC
     port: server.port,
     async close(graceMs) {
       await server.close(graceMs);
-      await catalog.runs.closeAll();
+      await Promise.all([catalog.runs.closeAll(), catalog.restores.closeAll()]);
     },
   };
 }

@@ -3,10 +3,11 @@ import { openStore } from '#vault/store/open-store.ts';
 import { trustAuthority } from '#vault/store/swift/authority.ts';
 import { readCatalogSettings } from '../../catalog/settings.ts';
 import { openSwiftVaults } from '../../catalog/vaults/swift-vaults.ts';
+import { openImageSources } from '../../host/image-sources.ts';
+import { openTenantFunctions } from '../../host/tenant-functions.ts';
 import { watchSignals } from '../interruption.ts';
 import type { CommandContext } from '../run-command.ts';
 import { serveCatalog } from './serve-catalog.ts';
-import { openTenantFunctions } from './tenant-functions.ts';
 
 export interface ServeOptions {
   /** Path of the settings file. */
@@ -33,7 +34,8 @@ export async function serve({ settings: path, registry }: ServeOptions, { screen
   );
   const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
-  const server = await serveCatalog({ settings, registry: await openStore(url), tenants, log });
+  const openSource = openImageSources(workers);
+  const server = await serveCatalog({ settings, store: await openStore(url), tenants, openSource, log });
   const scheme = settings.tls === undefined ? 'http' : 'https';
   screen.lines(`Serving ${settings.public_url} on ${scheme}://${settings.listen.host}:${server.port}`);
   await ended;

@@ -1,4 +1,4 @@
-import type { AffectedDisk, Finding } from '../../verifier/report.ts';
+import type { AffectedDisk, EmptiedPack, Finding } from '../../verifier/report.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
 import { formatDuration } from '../text/times.ts';
@@ -6,15 +6,19 @@ import type { VerifyOutcome } from './verify.ts';
 
 /** What was checked, what is wrong, what that costs, and what to do. */
 export function describeVerify(outcome: VerifyOutcome, keyless: boolean): string[] {
-  const { objects, bytes, segments, points, seconds, findings, repaired = [] } = outcome;
+  const { objects, bytes, segments, points, seconds, findings, emptied, repaired = [] } = outcome;
   const opened = keyless ? [] : [formatCount(segments, 'segment'), formatCount(points, 'restore point')];
   const checked = [`${formatCount(objects, 'object')} (${formatSize(bytes)})`, ...opened].join(', ');
   const whole =
     repaired.length === 0 ? [] : [`${formatCount(repaired.length, 'object')} that had been damaged: whole again.`];
-  const heading = [`Checked ${checked} in ${formatDuration(seconds)}.`, ...whole];
+  const heading = [`Checked ${checked} in ${formatDuration(seconds)}.`, ...whole, ...emptied.map(emptiedLine)];
   if (findings.length === 0) return [...heading, wellIn(outcome, keyless)];
   const count = formatCount(findings.length, 'object is', 'objects are');
   return [...heading, `${count} damaged or missing:`, ...findings.flatMap(describeFinding)];
+}
+
+function emptiedLine({ object }: EmptiedPack): string {
+  return `Repaired: ${object} is damaged, but nothing needs it any more; it goes with the next \`ekko sweep\`.`;
 }
 
 function wellIn({ percent }: VerifyOutcome, keyless: boolean): string {

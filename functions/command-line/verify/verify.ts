@@ -65,7 +65,9 @@ async function withKey(store: ObjectStore, context: CommandContext): Promise<Vau
 
 function subjectOf(vault: Vault | undefined) {
   if (vault === undefined) return { keyring: undefined, journal: undefined, points: [] };
-  return { keyring: vault.keyring, journal: vault.journal, points: [...vault.journal.state().points.values()] };
+  const { points, expired } = vault.journal.state();
+  const all = { points: [...points.values()], expired: [...expired.values()] };
+  return { keyring: vault.keyring, journal: vault.journal, ...all };
 }
 
 function shardsFor(vault: Vault | undefined, { percent }: VerifyOptions): readonly number[] {

@@ -1,6 +1,7 @@
 import { EkkoError } from '../errors.ts';
 import { parseJson } from './bytes.ts';
 import type { ExportSummary } from './summary.ts';
+import type { Topology } from './topology.ts';
 
 /** A committed, restorable state of a group (`docs/format.md`, "Points"). */
 export interface RestorePoint {
@@ -12,6 +13,8 @@ export interface RestorePoint {
   readonly disks: readonly PointDisk[];
   /** Disks and servers of the group that it does not hold, by name; absent where it holds all. */
   readonly missing?: readonly string[];
+  /** What the group was built of; absent where nobody could tell, and where a point is read for lists. Of its own in the object. */
+  readonly topology?: Topology;
 }
 
 export interface PointDisk extends Omit<ExportSummary, 'parts' | 'disk'> {
@@ -32,7 +35,8 @@ export interface Assurance {
   readonly auditFailures: number;
 }
 
-export function encodePoint(point: RestorePoint): Buffer {
+/** The body of a point's record: all but the topology, which has a record of its own. */
+export function encodePoint({ topology: _apart, ...point }: RestorePoint): Buffer {
   return Buffer.from(JSON.stringify(point));
 }
 

@@ -4,7 +4,7 @@ import { ByteReader, u32Bytes } from './bytes.ts';
 import { Codec, decode, encode } from './compression.ts';
 import { countedNonce, freshKey, open, seal, unwrapKey, WRAPPED_KEY_SIZE } from './sealing.ts';
 
-/** The sealed record: pages, manifests, points, receipts, journal bodies and states, moves, sweep notes. Layout: `docs/format.md`, "Records". */
+/** The sealed record: pages, manifests, points, receipts, journal bodies and states, moves, sweep notes, topologies. Layout: `docs/format.md`, "Records". */
 export const RecordKind = {
   page: 1,
   manifest: 2,
@@ -14,6 +14,7 @@ export const RecordKind = {
   journalState: 6,
   move: 7,
   sweepNote: 8,
+  topology: 9,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 

@@ -10,7 +10,6 @@ import {
   LONGEST_REASON,
   MOST_DISKS,
   MOST_NAMES,
-  type NamedRecipient,
   type PointCommitted,
   type RetentionPolicy,
   type RunStarted,
@@ -33,6 +32,7 @@ import {
   vaultId,
   yesOrNo,
 } from './fields.ts';
+import type { NamedRecipient } from './key-entries.ts';
 
 /** The entry in a JSON value, with its own fields only. Throws `bad-format` naming `origin`. */
 export function checkEntry(value: unknown, origin: string): JournalEntry {
@@ -70,6 +70,7 @@ export function readStartedRun(field: FieldReader): Omit<RunStarted, 'type'> {
     disks: field('disks', listOf(label, MOST_DISKS)),
     host: field('host', label),
     ...given('process', field('process', optional(label))),
+    ...given('plan', field('plan', optional(name))),
     at: field('at', time),
   };
 }
@@ -168,6 +169,13 @@ const READERS = {
     at: field('at', time),
   }),
   'run-started': (field) => ({ type: 'run-started', ...readStartedRun(field) }),
+  'run-taken-over': (field) => ({
+    type: 'run-taken-over',
+    run: field('run', runId),
+    host: field('host', label),
+    process: field('process', label),
+    at: field('at', time),
+  }),
   'run-abandoned': (field) => ({
     type: 'run-abandoned',
     run: field('run', runId),

@@ -1,4 +1,4 @@
-import type { RecipientKind } from '../format/key-epoch.ts';
+import type { EpochStarted, EscrowConfirmed, EscrowWaived, RecipientAdded, VaultCreated } from './key-entries.ts';
 
 /**
  * What the journal can say. `at` and `takenAt` are ISO times: retention goes by them, and safety never does.
@@ -11,6 +11,7 @@ export type JournalEntry =
   | EpochStarted
   | RecipientAdded
   | RunStarted
+  | RunTakenOver
   | RunAbandoned
   | PointCommitted
   | PointsExpired
@@ -24,60 +25,6 @@ export type JournalEntry =
   | ObjectsRepaired
   | LocksExtended;
 
-/** The first entry of every journal. */
-export interface VaultCreated {
-  readonly type: 'vault-created';
-  /** SHA-256 of the bytes of `vault.json`, in hex. */
-  readonly vaultJson: string;
-  /** Who can open it. */
-  readonly recipients: readonly NamedRecipient[];
-  readonly at: string;
-}
-
-export interface NamedRecipient {
-  /** Fingerprint of its public key. */
-  readonly recipient: string;
-  readonly kind: RecipientKind;
-  /** What people call it. */
-  readonly label?: string;
-}
-
-/** Somebody said aloud that this vault needs no escrow. */
-export interface EscrowWaived {
-  readonly type: 'escrow-waived';
-  readonly at: string;
-}
-
-/** The key has a second recipient, or its printed code was typed back. */
-export interface EscrowConfirmed {
-  readonly type: 'escrow-confirmed';
-  readonly recipient: string;
-  readonly at: string;
-}
-
-/**
- * The vault's key was rotated: all entries behind this one, and all objects written from now on, are under the new epoch's keys.
- * The entry itself is the last one under the old ones.
- */
-export interface EpochStarted {
-  readonly type: 'epoch-started';
-  /** One more than the one before. */
-  readonly epoch: number;
-  /** Name of the key object in `keys/` that holds its root key, sealed to the recipients. */
-  readonly key: string;
-  /** Who can open it, by fingerprint: those who could before, less those who are removed. */
-  readonly recipients: readonly string[];
-  readonly at: string;
-}
-
-/** Another key opens the vault from now on: the epoch in force and all before it. */
-export interface RecipientAdded extends NamedRecipient {
-  readonly type: 'recipient-added';
-  /** Name of the key object in `keys/` that holds the root key of the epoch in force, sealed to it. */
-  readonly key: string;
-  readonly at: string;
-}
-
 export interface RunStarted {
   readonly type: 'run-started';
   readonly run: string;
@@ -88,6 +35,20 @@ export interface RunStarted {
   readonly host: string;
   /** Which process runs it, for whoever wants to know whether it still lives. */
   readonly process?: string;
+  /**
+   * A digest (SHA-256 in hex) of all that decides what its parts hold, where that is the same whoever exports them and whenever: then
+   * another process may go on with it.
+   */
+  readonly plan?: string;
+  readonly at: string;
+}
+
+/** Another process goes on with a run whose own is gone: it is the one that runs it from now on. */
+export interface RunTakenOver {
+  readonly type: 'run-taken-over';
+  readonly run: string;
+  readonly host: string;
+  readonly process: string;
   readonly at: string;
 }
 

@@ -1,4 +1,4 @@
-import { parentPort, Worker } from 'node:worker_threads';
+import { parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { codeOf, EkkoError, type ErrorCode } from '../errors.ts';
 
 /** Work for threads: each job is plain data, and so is its result. */
@@ -39,13 +39,16 @@ export async function runInThreads<Job, Result>(work: ThreadedWork<Job, Result>)
   }
 }
 
-/** In a worker thread: does each job that comes, several at once, and sends back its result. */
-export function serveJobs<Job, Result>(handle: (job: Job) => Promise<Result>): void {
+/** In a worker thread: does each job that comes, several at once, and sends back its result; `given` of it goes over instead of being copied. */
+export function serveJobs<Job, Result>(
+  handle: (job: Job) => Promise<Result>,
+  given: (result: Result) => Transferable[] = () => [],
+): void {
   const port = parentPort;
   if (port === null) throw new EkkoError('bad-input', 'This module runs in a worker thread only.');
   port.on('message', ({ id, job }: { id: number; job: Job }) => {
     handle(job).then(
-      (result) => port.postMessage({ id, result }),
+      (result) => port.postMessage({ id, result }, given(result)),
       (error: unknown) => port.postMessage({ id, failure: failureOf(error) }),
     );
   });

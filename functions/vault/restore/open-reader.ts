@@ -14,6 +14,8 @@ import type { VaultLock } from '../words.ts';
 export interface ReaderSettings {
   /** As `openStore` takes it. */
   readonly url: string;
+  /** Where credentials are, as `openStore` takes it; undefined: in the process's own. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   /** Oldest first; empty where only digests are checked. */
   readonly epochs: readonly ReaderKeys[];
   /** Packs that were moved, as `packMovedTable` makes it. What is moved later the thread finds out by itself. */
@@ -38,17 +40,21 @@ export function readerSettings({
 }
 
 /** Throws `bad-input` (URL, no keys). Nothing is read yet. */
-export async function openReader({ url, epochs, moved, lock }: ReaderSettings): Promise<VaultReader> {
+export async function openReader({ url, environment, epochs, moved, lock }: ReaderSettings): Promise<VaultReader> {
   const reader = {
-    store: await openLockedStore(url, lock),
+    store: await openLockedStore(url, lock, environment),
     keyring: keyringOf(epochs.map((keys) => ({ ...keys, runToken }))),
   };
   return { ...reader, journal: openStoredMoves(reader, moved && readMovedTable(moved)) };
 }
 
 /** The store of a vault that is locked so, if it is. Throws `bad-input` (URL). */
-export async function openLockedStore(url: string, lock: VaultLock | undefined): Promise<ObjectStore> {
-  const store = await openStore(url);
+export async function openLockedStore(
+  url: string,
+  lock: VaultLock | undefined,
+  environment?: Readonly<Record<string, string>>,
+): Promise<ObjectStore> {
+  const store = await openStore(url, environment);
   if (lock !== undefined) store.locking?.begin(lock);
   return store;
 }

@@ -105,6 +105,11 @@ export function receiptKey(place: PartPlace): string {
   return Folder.receipts + placeKey(place);
 }
 
+/** What a run's group is built of, from its start to its commit: `receipts/<run>/topology`. */
+export function topologyKey(run: string): string {
+  return `${Folder.receipts}${checkRun(run)}/topology`;
+}
+
 function placeKey({ run, disk, part }: PartPlace): string {
   return `${checkRun(run)}/${digits(disk, 4)}/${part === 'summary' ? part : digits(part, 8)}`;
 }

@@ -26,6 +26,8 @@ export interface FakeCloud {
   readonly stacks: Map<string, { readonly project: string; readonly servers: readonly string[] }>;
   /** Services that answer 503: `keystone`, `nova`, `heat`, `cinder`. */
   readonly down: Set<string>;
+  /** Asked first, of what needs a token of a project. */
+  more: ((request: FakeRequest) => FakeAnswer | undefined) | undefined;
   /** Ends Ekko's own session, as Keystone does when it loses its keys. */
   endServiceSessions(): void;
   close(): Promise<void>;
@@ -129,17 +131,20 @@ export async function openFakeCloud(): Promise<FakeCloud> {
     const caller = tokens.get(request.headers['x-auth-token'] ?? '');
     if (caller?.project === undefined)
       return { status: 401, body: { error: { message: 'The request you have made requires authentication.' } } };
+    const more = cloud.more?.(request);
+    if (more !== undefined) return more;
     if (service === 'nova') return nova(caller.project, request);
     if (service === 'heat') return heat(caller.project, 'heat', request);
     if (service === 'cinder') return { status: 200, body: { volumes: [{ id: VOLUME, name: 'data of web', size: 1 }] } };
     return undefined;
   });
-  return {
-    ...{ url: fake.url, requests: fake.requests, tokens, servers, stacks, down, close: fake.close },
+  const cloud: FakeCloud = {
+    ...{ url: fake.url, requests: fake.requests, tokens, servers, stacks, down, more: undefined, close: fake.close },
     endServiceSessions: () => {
       sessions += 1;
     },
   };
+  return cloud;
 }
 
 /** A volume that Cinder knows by name. */

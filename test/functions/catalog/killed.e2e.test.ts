@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../cloud/service.ts';
+import { restored } from '../../restored.ts';
+import { guestView } from '../restorer/guest-view.ts';
 import { type FakeCloud, openFakeCloud } from './fake-cloud.ts';
+import { type FakeGlance, openFakeGlance } from './fake-glance.ts';
 import { settingsFor } from './lab.ts';
-import { restored } from './restored.ts';
 import { openStubExporter, type StubExporter } from './stub-exporter.ts';
 import { filePlaces, openTestVaults } from './test-vaults.ts';
 
@@ -15,6 +17,7 @@ const WEB = '11111111-1111-4111-8111-111111111111';
 const DISK = `${WEB}/root`;
 let folder: string;
 let cloud: FakeCloud;
+let glance: FakeGlance;
 let exporter: StubExporter;
 let url: string;
 let child: ChildProcess | undefined;
@@ -22,10 +25,13 @@ let child: ChildProcess | undefined;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ekko-killed-'));
   cloud = await openFakeCloud();
+  glance = await openFakeGlance((token) => cloud.tokens.get(token)?.project);
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
+  const plain = settingsFor(cloud, url);
   const settings = {
-    ...settingsFor(cloud, url),
+    ...plain,
+    endpoints: { ...plain.endpoints, glance: glance.url },
     listen: { host: '127.0.0.1', port },
     registry: join(folder, 'registry'),
   };
@@ -43,17 +49,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await killServing();
-  await Promise.all([cloud.close(), exporter.stop()]);
+  await Promise.all([cloud.close(), glance.close(), exporter.stop()]);
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 async function startServing(): Promise<void> {
   const program = join(import.meta.dirname, 'serve-process.ts');
@@ -146,5 +144,29 @@ describe('a catalog that is killed', () => {
   test('leaves one point for each run', async () => {
     const { points } = (await call('GET', '/v1/vaults/main/points')) as unknown as { points: object[] };
     expect(points).toHaveLength(Object.keys(DEATHS).length);
+  });
+
+  test('in the middle of a restore begins that disk again when it is asked, and leaves no half image', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    glance.gate = { after: 500_000, open: promise };
+    const { restore = '', point = '' } = await call('POST', '/v1/restores', {
+      ...{ vault: 'main', point: 'latest', group: 'shop', server: WEB },
+    });
+    while (![...glance.images.values()].some(({ status }) => status === 'saving'))
+      await new Promise((next) => setTimeout(next, 10));
+    const [half = ''] = glance.images.keys();
+    await killServing();
+    resolve();
+    glance.gate = undefined;
+    await startServing();
+    const look = () => call('GET', `/v1/restores/${restore}`);
+    while ((await look())['state'] === 'copying') await new Promise((next) => setTimeout(next, 50));
+    expect((await look())['state']).toBe('complete');
+    expect(glance.images.size).toBe(1);
+    expect(glance.images.has(half)).toBe(false);
+    const vault = await openTestVaults(filePlaces(join(folder, 'vaults'))).look('a', 'swift:main');
+    const [made] = glance.images.values();
+    expect(guestView(made?.content ?? Buffer.alloc(0)).equals(await restored(vault, point, DISK))).toBe(true);
+    expect(vault.journal.state().holds.size).toBe(0);
   });
 });

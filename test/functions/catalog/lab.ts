@@ -2,10 +2,13 @@ import { openMemoryStore } from '#vault/store/memory-store.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { catalogHandler } from '../../../functions/catalog/http-handler.ts';
 import { openCatalog } from '../../../functions/catalog/open-catalog.ts';
+import type { OpenImageSource } from '../../../functions/catalog/restores/disk-image-source.ts';
 import type { CatalogSettings } from '../../../functions/catalog/settings.ts';
 import { type HttpServer, openHttpServer } from '../../../functions/host/http-server.ts';
+import { openDiskImage } from '../../../functions/restorer/disk-image.ts';
 import { checkAnswer } from './api-contract.ts';
 import { type FakeCloud, type FakeServer, openFakeCloud, SERVICE_PASSWORD } from './fake-cloud.ts';
+import { type FakeGlance, openFakeGlance } from './fake-glance.ts';
 import { openStubExporter, type StubExporter } from './stub-exporter.ts';
 import { memoryPlaces, openTestVaults, type TestVaults } from './test-vaults.ts';
 
@@ -19,6 +22,7 @@ export interface LabAnswer {
 /** A catalog behind real HTTP, a cloud and exporters that are fakes, vaults in memory. Every answer is checked against the OpenAPI document. */
 export interface Lab {
   readonly cloud: FakeCloud;
+  readonly glance: FakeGlance;
   readonly vaults: TestVaults;
   readonly registry: ObjectStore;
   readonly url: () => string;
@@ -47,12 +51,13 @@ export async function openLab(limits = { requests_per_minute: 100_000, refusals_
   const cloud = await openFakeCloud();
   for (const [token, project, roles] of TOKENS)
     cloud.tokens.set(token, { project, roles, expiresAt: Date.now() + HOUR_MS });
+  const glance = await openFakeGlance((token) => cloud.tokens.get(token)?.project);
   const vaults = openTestVaults(memoryPlaces());
   const exporters: StubExporter[] = [];
-  let served = await serve(registry, cloud, vaults, limits, 0);
+  let served = await serve(registry, { cloud, glance, vaults }, limits, 0);
 
   const lab: Lab = {
-    ...{ cloud, vaults, registry, url: () => `http://127.0.0.1:${served.port}` },
+    ...{ cloud, glance, vaults, registry, url: () => `http://127.0.0.1:${served.port}` },
     async call(method, path, { token = 'alice', body } = {}) {
       const answer = await fetch(`http://127.0.0.1:${served.port}${path}`, {
         method,
@@ -81,7 +86,7 @@ export async function openLab(limits = { requests_per_minute: 100_000, refusals_
     },
     async restart() {
       await served.close(0);
-      served = await serve(registry, cloud, vaults, limits, served.port);
+      served = await serve(registry, { cloud, glance, vaults }, limits, served.port);
       // Connections that the client kept end with the first request on each.
       for (let good = 0; good < 3; )
         good = (await fetch(`${lab.url()}/healthcheck`).catch(() => undefined))?.ok ? good + 1 : 0;
@@ -96,7 +101,7 @@ export async function openLab(limits = { requests_per_minute: 100_000, refusals_
     },
     async close() {
       await served.close(0);
-      await Promise.all([cloud.close(), ...exporters.map((exporter) => exporter.stop())]);
+      await Promise.all([cloud.close(), glance.close(), ...exporters.map((exporter) => exporter.stop())]);
     },
   };
   return lab;
@@ -125,6 +130,7 @@ export function settingsFor(cloud: Pick<FakeCloud, 'url'>, publicUrl: string): C
       nova: `${cloud.url}/nova`,
       cinder: `${cloud.url}/cinder/%(project_id)s`,
       heat: `${cloud.url}/heat/%(project_id)s`,
+      ...{ neutron: `${cloud.url}/neutron`, glance: `${cloud.url}/glance` },
       swift: `${cloud.url}/swift/AUTH_%(project_id)s`,
       barbican: `${cloud.url}/barbican`,
     },
@@ -134,17 +140,21 @@ export function settingsFor(cloud: Pick<FakeCloud, 'url'>, publicUrl: string): C
   };
 }
 
+/** In this thread. */
+export const openSource: OpenImageSource = ({ reader, manifest }) =>
+  openDiskImage({ reader, manifest, threads: undefined });
+
 async function serve(
   registry: ObjectStore,
-  cloud: FakeCloud,
-  vaults: TestVaults,
+  { cloud, glance, vaults }: Pick<Lab, 'cloud' | 'glance' | 'vaults'>,
   limits: CatalogSettings['limits'],
   port: number,
 ): Promise<HttpServer> {
   process.env['POWERTOOLS_LOG_LEVEL'] = 'SILENT';
-  const settings = { ...settingsFor(cloud, ''), limits };
+  const plain = settingsFor(cloud, '');
+  const settings = { ...plain, endpoints: { ...plain.endpoints, glance: glance.url }, limits };
   let publicUrl = '';
-  const catalog = openCatalog(settings, registry, vaults);
+  const catalog = openCatalog(settings, { store: registry, tenants: vaults, openSource, leaseMs: 2000 });
   const handler = catalogHandler(
     Object.defineProperty({ ...catalog }, 'publicUrl', { get: () => publicUrl, enumerable: true }),
   );

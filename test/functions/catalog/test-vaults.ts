@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, EkkoError } from '#vault/errors.ts';
+import { decodeTicket } from '#vault/export-ticket.ts';
 import { type Identity, newIdentity } from '#vault/keys/identity.ts';
 import { createKeyFile, readKeyFile } from '#vault/keys/key-file.ts';
 import { openFileStore } from '#vault/store/file-store.ts';
@@ -10,6 +11,7 @@ import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import type { Caller } from '../../../functions/catalog/caller.ts';
 import type { TenantVault, TenantVaults } from '../../../functions/catalog/vaults/tenant-vaults.ts';
 import { commitRun, type LeftOut } from '../../../functions/point-committer/commit-run.ts';
+import { stageCopy } from '../../../functions/replicator/stage-copy.ts';
 import { applyRetention } from '../../../functions/retention/apply-retention.ts';
 import { stagedKeysOf } from '../../../functions/rim/staging-event.ts';
 import { openPartProcessor } from '../../../functions/segment-processor/process-part.ts';
@@ -91,9 +93,12 @@ export function openTestVaults(places: Places): TestVaults {
         vault,
         invoke: async (name, event) => {
           if (vaults.failure !== undefined) throw vaults.failure;
+          if (name === 'replicator') return stage(vault, places, event);
           return call(vault, processor, name, event);
         },
         upload: async () => ({ url: `http://place/${placeOf(caller.project, store)}/`, query: '?temp_url_sig=secret' }),
+        // A store in memory is this thread's.
+        readerSettings: undefined,
         renew: async () => undefined,
         close: async () => {
           open -= 1;
@@ -103,6 +108,22 @@ export function openTestVaults(places: Places): TestVaults {
     },
   };
   return vaults;
+}
+
+/** As the replicator's handler does, but into the place of that name. */
+async function stage(vault: Vault, places: Places, event: unknown) {
+  const { point, ticket: given, earlier } = event as CopyEvent;
+  const ticket = decodeTicket(given, 'The ticket');
+  const staging = places.store(/^http:\/\/place\/(.*)\/$/.exec(ticket.upload.url)?.[1] ?? '');
+  await vault.journal.refresh();
+  const named = new Map(earlier.map(({ disk, ...copy }) => [disk, copy]));
+  return { bytesRead: await stageCopy(vault, { point, ticket, earlier: named, staging }) };
+}
+
+interface CopyEvent {
+  readonly point: string;
+  readonly ticket: unknown;
+  readonly earlier: readonly { readonly disk: string; readonly point: string; readonly manifest: string }[];
 }
 
 async function call(

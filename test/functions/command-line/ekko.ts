@@ -23,12 +23,16 @@ export interface Started {
 export interface Desk {
   readonly folder: string;
   path(name: string): string;
-  start(args: readonly string[], options?: { readonly input?: string; readonly keyFile?: string | undefined }): Started;
-  run(
-    args: readonly string[],
-    options?: { readonly input?: string; readonly keyFile?: string | undefined },
-  ): Promise<Ended>;
+  start(args: readonly string[], options?: RunOptions): Started;
+  run(args: readonly string[], options?: RunOptions): Promise<Ended>;
   remove(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly keyFile?: string | undefined;
+  /** Added to that of the desk. */
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -39,7 +43,7 @@ export async function openDesk(environment: NodeJS.ProcessEnv = {}): Promise<Des
   const folder = await mkdtemp(join(tmpdir(), 'ekko-desk-'));
   const start: Desk['start'] = (args, options = {}) => {
     const keyFile = 'keyFile' in options ? options.keyFile : 'key';
-    const { EKKO_KEY_FILE: _, ...inherited } = { ...process.env, ...environment };
+    const { EKKO_KEY_FILE: _, ...inherited } = { ...process.env, ...environment, ...options.environment };
     const env = keyFile === undefined ? inherited : { ...inherited, EKKO_KEY_FILE: keyFile };
     const child = spawn(LAUNCHER, args, { cwd: folder, env });
     child.stdin.end(options.input ?? '');

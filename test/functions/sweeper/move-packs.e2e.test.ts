@@ -10,7 +10,7 @@ import type { Vault } from '#vault/vault.ts';
 import { segmentsOf } from '#vault/words.ts';
 import { flipped, keysIn, replaceObject } from '../../damage.ts';
 import { onceBefore, openHookedStore } from '../../hooked-store.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { fresh, type Lab, NOW, newLab } from './lab.ts';
 import { checkAllEvenExpired, strays } from './needed-objects.ts';
 

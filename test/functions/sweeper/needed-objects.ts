@@ -4,7 +4,8 @@ import { readManifest, readPage } from '#vault/records.ts';
 import { CONTENT_NAMED, contentKey, Folder, nameOf } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import { keysIn } from '../../damage.ts';
-import { restored, type World } from '../../model/world.ts';
+import type { World } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 
 /** Keys of everything that the restore points of a vault need, expired ones included, found the slow and simple way. */
 export async function neededObjects(vault: Vault): Promise<Set<string>> {

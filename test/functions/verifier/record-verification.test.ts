@@ -21,7 +21,7 @@ function reportOf(...damaged: string[]): VerifyReport {
   const findings = damaged.map((name): Finding => {
     return { object: contentKey(Folder.packs, name), problem: 'damaged', message: '', affects: [], advice: '' };
   });
-  return { objects: 5, bytes: 500, segments: 7, points: 1, seconds: 1, findings };
+  return { objects: 5, bytes: 500, segments: 7, points: 1, seconds: 1, findings, emptied: [] };
 }
 
 const ALL = Array.from({ length: 256 }, (_, shard) => shard);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningExporter, startExporter } from '../../../host-exporter/api/exporter.ts';
 import { freePort } from '../../cloud/service.ts';
 import { type Lab, openLab } from '../../functions/catalog/lab.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
 import { makeDirectory, qemuImg, qemuIo, type TestDirectory } from '../changed-blocks/running-qemu.ts';
 import { type LibvirtGuest, startLibvirtGuest } from '../libvirt/libvirt-guest.ts';
@@ -22,10 +22,15 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
   let exporter: RunningExporter;
   let folder: TestDirectory;
   const others: LibvirtGuest[] = [];
+  /** What the store takes uploads with. */
+  let signature: string;
+  /** Uploads wait for it. */
+  let gate: Promise<void> | undefined;
 
   beforeEach(async () => {
     lab = await openLab();
     folder = await makeDirectory();
+    [signature, gate] = ['x', undefined];
     guest = await startLibvirtGuest({
       disks: [{ format: 'qcow2' }, { format: 'qcow2', serial: VOLUME }],
       project: 'a',
@@ -41,11 +46,21 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
       }
       if (incoming.method === 'GET') {
         const caller = lab.cloud.tokens.get(String(incoming.headers['x-subject-token']));
-        const token = { ...times, project: { id: caller?.project }, roles: caller?.roles.map((name) => ({ name })) };
+        if (caller === undefined) {
+          outgoing.writeHead(404).end();
+          return;
+        }
+        const token = { ...times, project: { id: caller.project }, roles: caller.roles.map((name) => ({ name })) };
         outgoing.writeHead(200).end(JSON.stringify({ token }));
         return;
       }
-      const key = new URL(incoming.url ?? '/', 'http://x').pathname.slice(1);
+      await gate;
+      const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://x');
+      if (searchParams.get('temp_url_sig') !== signature) {
+        outgoing.writeHead(401).end();
+        return;
+      }
+      const key = pathname.slice(1);
       const made = await lab.vaults.places.store(STORE).create(key, [Buffer.concat(pieces)]);
       outgoing.writeHead(made === 'created' ? 201 : 412).end();
     });
@@ -54,7 +69,7 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     const { open } = lab.vaults;
     Object.assign(lab.vaults, {
       open: async (...given: Parameters<typeof open>) =>
-        Object.assign(await open(...given), { upload: async () => ({ url, query: '?temp_url_sig=x' }) }),
+        Object.assign(await open(...given), { upload: async () => ({ url, query: `?temp_url_sig=${signature}` }) }),
     });
     exporter = await start();
   });
@@ -84,8 +99,8 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     });
   }
 
-  async function ask(method: string, path: string, body?: object) {
-    const answer = await lab.call(method, path, body === undefined ? {} : { body });
+  async function ask(method: string, path: string, body?: object, token = 'alice') {
+    const answer = await lab.call(method, path, { token, ...(body === undefined ? {} : { body }) });
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
   }
@@ -158,5 +173,59 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     // Of the servers one bitmap each, of the image's run none.
     for (const server of servers) expect(await server.bitmaps()).toMatchObject([expect.stringContaining(started.run)]);
     expect((await ask('POST', '/v1/runs', { policy: 'p' })).images).toBe('ready');
+  });
+
+  /** A run whose export is in the middle of its first upload when the token that began it and the permission to upload have ended. */
+  async function outlived() {
+    lab.addServer(guest.uuid, { project: 'a', host: 'c1', volumes: [VOLUME] });
+    await lab.addPolicy('p', { servers: [guest.uuid] }, { quiesce: 'never' });
+    while ((await lab.call('GET', '/v1/exporters', { token: 'admin' })).body.exporters.length === 0) await sleep(20);
+    await guest.io(0, 'write -P 0x11 0 1M');
+    lab.cloud.tokens.set('short', { project: 'a', roles: ['member'], expiresAt: Date.now() + 3_600_000 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate = promise;
+    const { run } = await ask('POST', '/v1/runs', { policy: 'p' }, 'short');
+    await ask('POST', `/v1/runs/${run}/moment`, undefined, 'short');
+    lab.cloud.tokens.delete('short');
+    // Another process, which believes nothing that the first one was told.
+    await lab.restart();
+    signature = 'y';
+    expect((await lab.call('GET', `/v1/runs/${run}`, { token: 'short' })).status).toBe(401);
+    return { run, release: resolve };
+  }
+
+  const staged = async (run: string) => {
+    const keys: string[] = [];
+    for await (const { key } of lab.vaults.places.store(STORE).list(`staging/${run}/`)) keys.push(key);
+    return keys;
+  };
+
+  async function expectWhole(run: string): Promise<void> {
+    await ask('POST', `/v1/runs/${run}/commit`);
+    const expected = Buffer.alloc(4 * MIB).fill(0x11, 0, MIB);
+    expect((await restored(await lab.vaults.look('a', 'swift:backups'), run)).equals(expected)).toBe(true);
+  }
+
+  test('a run outlives its token and its permission to upload: a later call brings both anew, to the exporter too', async () => {
+    const { run, release } = await outlived();
+    // As workflows do, every minute at least.
+    await ask('GET', `/v1/runs/${run}`);
+    release();
+    while ((await ask('GET', `/v1/runs/${run}`)).state !== 'staged') await sleep(50);
+    // The exporter's notices are believed again: nothing is left to the commit.
+    while ((await staged(run)).some((key) => !key.endsWith('/summary'))) await sleep(50);
+    await expectWhole(run);
+  });
+
+  test('an export that nobody brought a new token in time is tried again from the moment that is held', async () => {
+    const { run, release } = await outlived();
+    release();
+    const state = async () => (await ask('GET', `/v1/runs/${run}`)).state;
+    // Nobody looks meanwhile, which would bring one.
+    await sleep(1500);
+    expect(await state()).toBe('failed');
+    await ask('POST', `/v1/runs/${run}/retry`);
+    while ((await state()) !== 'staged') await sleep(50);
+    await expectWhole(run);
   });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { countSegments } from '#vault/staging/segment-runs.ts';
 import { auditStretches } from '../../../host-exporter/changed-blocks/audit-stretches.ts';
 import { planChanges } from '../../../host-exporter/changed-blocks/plan-disk.ts';
-import { countSegments } from '../../../host-exporter/changed-blocks/segment-runs.ts';
 import type { NbdClient } from '../../../host-exporter/qemu/nbd-client.ts';
 
 /** Plans over exports that are described, not read: sizes that no test could write. */

@@ -44,8 +44,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function connected(): Promise<QmpClient> {
-  const client = await connectQmp(path, { greetingMs: 100, commandMs: 100 });
+async function connected(commandMs = 10_000): Promise<QmpClient> {
+  const client = await connectQmp(path, { greetingMs: 10_000, commandMs });
   clients.push(client);
   return client;
 }
@@ -79,7 +79,7 @@ test('a monitor that another client holds is busy, and the message says what to 
 });
 
 test('an event is caught also when it comes before the answer', async () => {
-  const client = await connected();
+  const client = await connected(500);
   const event = '{"event": "BLOCK_EXPORT_DELETED", "data": {"id": "a"}}\n';
   reply = (_, id) => `${event}{"return": {}, "id": ${id}}\n`;
   await client.executeUntil('block-export-del', { id: 'a' }, { event: 'BLOCK_EXPORT_DELETED', data: { id: 'a' } });
@@ -88,7 +88,7 @@ test('an event is caught also when it comes before the answer', async () => {
 });
 
 test('a command that is not answered ends by its limit; its late answer disturbs nobody', async () => {
-  const client = await connected();
+  const client = await connected(100);
   let late = 0;
   reply = (_, id) => {
     late = id;

@@ -18,6 +18,7 @@ export async function examineCatalog(cloud: Cloud, url: string | undefined): Pro
     await findingOf('catalog', () => fromHere(cloud, catalog)),
     await findingOf('from Mistral', () => fromMistral(cloud, catalog)),
     await findingOf('exporters', () => exporters(cloud, catalog)),
+    await findingOf('missed backups', () => overdue(cloud, catalog)),
   ];
 }
 
@@ -75,4 +76,16 @@ async function exporters(cloud: Cloud, catalog: string): Promise<Found> {
       advice,
     };
   return { verdict: 'ok', found: `${all.length}, all of them heard of lately` };
+}
+
+/** Of this user's project. */
+async function overdue(cloud: Cloud, catalog: string): Promise<Found> {
+  const answer = await cloud.call('GET', `${catalog}/v1/policies?overdue=true&limit=200`);
+  if (answer.status !== 200) return { verdict: 'note', found: `are not shown: ${reasonOf(answer)}` };
+  const late = recordsIn(asRecord(answer.body)?.['policies']).map((each) => `${each['policy']} (${each['overdue']})`);
+  if (late.length === 0) return { verdict: 'ok', found: 'none in this project' };
+  const advice =
+    'Look whether Mistral fires its schedules (`openstack cron trigger list`), and at their last executions.';
+  const shown = late.slice(0, 10).join(', ');
+  return { verdict: 'wrong', found: `no run since it was due: ${shown}, ${late.length} in all`, advice };
 }

@@ -5,6 +5,7 @@ import { nextRun } from '../../../../functions/catalog/policies/schedule.ts';
 const NOW = new Date('2026-11-20T12:00:00Z');
 const SERVER = '11111111-1111-4111-8111-111111111111';
 const SOUND = { vault: 'main', members: { servers: [SERVER] } };
+const hook = (more: object) => ({ when: 'before', url: 'https://example.org', ...more });
 const check = (more: object) => checkPolicy({ ...SOUND, ...more }, NOW);
 
 test('a policy gets its defaults, and what was sent stays as it was', () => {
@@ -25,7 +26,11 @@ test('a policy may say everything at once', () => {
     retention: { last: 3, daily: 7, within: '48h', timeZone: 'Europe/Berlin' },
     ...{ quiesce: 'require', bandwidth: 50_000_000, copyTo: { vault: 'far' } },
     hooks: [{ when: 'before', url: 'https://example.org', onError: 'fail', timeout: 30 }],
-    notify: [{ webhook: 'https://example.org' }],
+    notify: [
+      { kind: 'webhook', url: 'https://example.org/x?y=z' },
+      { kind: 'queue', queue: 'backups', events: ['success', 'copy-failed'] },
+      { kind: 'mail', to: ['ops@example.org'] },
+    ],
   };
   expect(check(all)).toMatchObject(all);
 });
@@ -52,6 +57,27 @@ describe('a policy is refused that', () => {
     ['has seconds', { schedule: { cron: '0 0 3 * * *' } }, /five fields/],
     ['has words for a schedule', { schedule: { cron: 'every day at three o’clock' } }, /cannot be meant|five fields/],
     ['is due on Mars', { schedule: { cron: '0 3 * * *', timeZone: 'Mars/Olympus' } }, /no time zone/],
+    ['has a hook without an address', { hooks: [{ when: 'before' }] }, /hooks.0 must have required property 'url'/],
+    ['has a hook somewhere in between', { hooks: [hook({ when: 'while' })] }, /hooks.0.when.*before, after, failed/],
+    ['has a hook that is no HTTP', { hooks: [hook({ url: 'ftp://example.org' })] }, /hooks.0.url/],
+    ['has a hook on no host', { hooks: [hook({ url: 'http:///x' })] }, /hooks.0.url/],
+    ['has a hook that may take an hour', { hooks: [hook({ timeout: 3600 })] }, /hooks.0.timeout must be <= 900/],
+    ['has a hook with an unknown field', { hooks: [hook({ method: 'GET' })] }, /hooks.0 has "method"/],
+    ['has a hook that says a book', { hooks: [hook({ body: { text: 'x'.repeat(20_000) } })] }, /body of hook 1/],
+    ['tells by pigeon', { notify: [{ kind: 'pigeon' }] }, /notify.0.kind.*webhook, queue, mail/],
+    ['tells nobody', { notify: [{ url: 'https://example.org' }] }, /notify.0 must have required property 'kind'/],
+    ['tells a webhook without address', { notify: [{ kind: 'webhook', to: ['a@b.c'] }] }, /notify.0/],
+    [
+      'tells a mail address and a URL at once',
+      { notify: [{ kind: 'mail', to: ['a@b.c'], url: 'https://e.org' }] },
+      /notify.0.url/,
+    ],
+    ['tells an address of two lines', { notify: [{ kind: 'mail', to: ['a@b.c\nBcc: d@e.f'] }] }, /notify.0.to.0/],
+    [
+      'tells of something that never happens',
+      { notify: [{ kind: 'queue', queue: 'q', events: ['rain'] }] },
+      /events.0/,
+    ],
     ['counts days on Mars', { retention: { daily: 3, timeZone: 'Mars/Olympus' } }, /no time zone/],
   ])('%s', (_, more, said) => {
     expect(() => check(more)).toThrow(

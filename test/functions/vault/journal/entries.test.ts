@@ -4,7 +4,9 @@ import { MOST_DISKS, MOST_NAMES, reasonFrom } from '#vault/journal/entries.ts';
 import { abandoned, committed, condemned, created, EVERY_TYPE, nameFor, started } from './histories.ts';
 
 const isOptional = (type: string, field: string) =>
-  field === 'process' || field === 'copyOf' || field === 'label' || (field === 'group' && type === 'retention-set');
+  (field === 'process' && type !== 'run-taken-over') ||
+  ['copyOf', 'label', 'plan'].includes(field) ||
+  (field === 'group' && type === 'retention-set');
 const without = (entry: object, field: string) =>
   Object.fromEntries(Object.entries(entry).filter(([key]) => key !== field));
 

@@ -79,6 +79,10 @@ export function started(n: number): JournalEntry {
   };
 }
 
+export function takenOver(n: number): JournalEntry {
+  return { type: 'run-taken-over', run: runFor(n), host: 'compute-1', process: 'compute-1:4712', at: AT };
+}
+
 export function abandoned(n: number): JournalEntry {
   return { type: 'run-abandoned', run: runFor(n), reason: 'the exporter is gone', at: AT };
 }
@@ -175,6 +179,8 @@ export const EVERY_TYPE: readonly JournalEntry[] = [
     moves: [nameFor('move 1')],
   }),
   { ...added(3), kind: 'passphrase', label: 'in the head' } as JournalEntry,
+  { ...started(4), process: 'compute-1:4711', plan: nameFor('plan') } as JournalEntry,
+  takenOver(4),
   rotated(2, 1, 3),
 ];
 

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { JournalEntry } from '#vault/journal/entries.ts';
+import { type PlacedEntry, startFold } from '#vault/journal/fold.ts';
 import { objectionTo } from '#vault/journal/objections.ts';
-import { EMPTY_STATE, type PlacedEntry, startFold, type VaultState } from '#vault/journal/state.ts';
-import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
+import { EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
+import { decodeState, encodeState } from '#vault/journal/state-record.ts';
 import {
   abandoned,
   added,
@@ -23,6 +24,7 @@ import {
   rotated,
   runFor,
   started,
+  takenOver,
   undeleted,
   verified,
 } from './histories.ts';
@@ -38,6 +40,7 @@ const number = fc.integer({ min: 1, max: 12 });
 const wish: fc.Arbitrary<JournalEntry> = fc.oneof(
   number.map(started),
   number.map(abandoned),
+  number.map(takenOver),
   number.map((n) => committed(n)),
   number.map((n) => condemned({ points: [pointFor(n)] })),
   number.map((n) => condemned({ points: [pointFor(n)], manifests: [manifestFor(n)] })),

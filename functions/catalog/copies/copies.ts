@@ -1,0 +1,78 @@
+import pLimit from 'p-limit';
+import { EkkoError } from '#vault/errors.ts';
+import { endOf, seenNow, startInBackground } from '../background/background.ts';
+import type { Caller } from '../caller.ts';
+import type { Catalog } from '../catalog.ts';
+import { type CopyRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
+import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { copyPoints } from './copy-points.ts';
+
+export interface CopyWish {
+  /** The vault that gets the copies. */
+  readonly to: string;
+  /** Only the restore points of this policy. */
+  readonly group?: string;
+}
+
+/** A copy keeps a worker for as long as it reads; runs need the others. */
+const limit = pLimit(1);
+
+/**
+ * Starts copying the restore points of a vault that another vault of the project does not have yet, each sealed anew for the other vault's
+ * own key, with the caller's token. Answers at once. Throws `not-found` for a vault that the project has not, `bad-input` where both are
+ * the same, `busy` while one to the same vault is under way, and what opening the vaults throws.
+ */
+export async function startCopy(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
+  const { from, onto } = await vaultsOf(catalog, caller, vault, wish.to);
+  const place = { ...placeOf(caller, vault, wish.to), what: `A copy of vault ${vault} to vault ${wish.to}` };
+  const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed: [] };
+  return startInBackground(catalog, place, begun, async () => {
+    const [source, target] = await openBoth(catalog, caller, from, onto);
+    const work = () => limit(() => copyPoints({ source, target, group: wish.group, now: catalog.now }));
+    return () => work().finally(() => closeAll([source, target]));
+  });
+}
+
+/** The copy to that vault that was started last, wherever it runs. Throws `not-found`. */
+export async function lastCopy(catalog: Catalog, caller: Caller, vault: string, to: string): Promise<CopyRecord> {
+  await requireRecord(catalog.registry, 'vaults', caller.project, vault);
+  const { value } = await requireRecord(catalog.registry, 'copies', caller.project, nameOf(vault, to));
+  return seenNow(value, catalog.now());
+}
+
+/** Copies, and resolves when that has come to its end. Throws as `startCopy`. */
+export async function copyNow(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
+  await startCopy(catalog, caller, vault, wish);
+  await endOf(catalog, placeOf(caller, vault, wish.to));
+  return lastCopy(catalog, caller, vault, wish.to);
+}
+
+function placeOf({ project }: Caller, vault: string, to: string) {
+  return { kind: 'copies', path: [project, nameOf(vault, to)] } as const;
+}
+
+function nameOf(vault: string, to: string): string {
+  return `${vault} ${to}`;
+}
+
+async function vaultsOf({ registry }: Catalog, { project }: Caller, vault: string, to: string) {
+  const { value: from } = await requireRecord(registry, 'vaults', project, vault);
+  const { value: onto } = await requireRecord(registry, 'vaults', project, to);
+  if (from.id !== onto.id) return { from, onto };
+  const found = vault === to ? `${vault} is that vault itself` : `${to} is another name of vault ${vault}`;
+  throw new EkkoError('bad-input', `A vault is not copied to itself: ${found}. Name another one.`);
+}
+
+async function openBoth({ tenants }: Catalog, caller: Caller, from: VaultRecord, onto: VaultRecord) {
+  const source = await tenants.open(caller, from);
+  try {
+    return [source, await tenants.open(caller, onto)] as const;
+  } catch (error) {
+    await closeAll([source]);
+    throw error;
+  }
+}
+
+async function closeAll(tenants: readonly TenantVault[]): Promise<void> {
+  await Promise.allSettled(tenants.map((tenant) => tenant.close()));
+}

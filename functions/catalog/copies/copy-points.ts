@@ -1,0 +1,67 @@
+import { choosePoints } from '#vault/copies/choose-points.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
+import type { CommittedPoint } from '#vault/journal/state.ts';
+import type { CopyRecord } from '../registry/records.ts';
+import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { copyPoint } from './copy-point.ts';
+
+export interface PointsToCopy {
+  readonly source: TenantVault;
+  readonly target: TenantVault;
+  /** Undefined: of all. */
+  readonly group: string | undefined;
+  readonly now: () => Date;
+}
+
+type Copied = Pick<CopyRecord, 'copied' | 'newest' | 'bytesRead' | 'failed' | 'problem'>;
+
+/** Faults of one point, for which the others need not wait. */
+const FAULTS: ReadonlySet<string | undefined> = new Set(['damaged', 'object-missing', 'bad-format', 'point-unknown']);
+const MOST_NAMED = 20;
+
+/**
+ * Copies the points that the other vault does not have, oldest first: those since the newest that it has, for older ones it may have let
+ * go on purpose. What was copied stays, whatever comes then; `problem` says why not all was.
+ */
+export async function copyPoints({ source, target, group, now }: PointsToCopy): Promise<Copied> {
+  const state = await source.vault.journal.refresh();
+  const selection = { group, last: undefined, again: false };
+  const points = choosePoints(source.vault.id, state, await target.vault.journal.refresh(), selection);
+  let [copied, bytesRead, newest] = [0, 0, undefined as string | undefined];
+  const failed: { point: string; message: string }[] = [];
+  const reportOf = (problem: string | undefined): Copied => ({
+    ...{ copied, bytesRead, failed: failed.slice(0, MOST_NAMED) },
+    ...(newest === undefined ? {} : { newest }),
+    ...(problem === undefined ? {} : { problem }),
+  });
+  for (const point of points) {
+    const made = await copyOne(source, target, point, now);
+    if ('newest' in made) {
+      copied += 1;
+      bytesRead += made.bytesRead;
+      newest = made.newest;
+    } else if (made.only) failed.push({ point: point.run, message: made.message.slice(0, 300) });
+    else return reportOf(`Point ${point.run} was not copied: ${made.message}`.slice(0, 1000));
+  }
+  const [first] = failed;
+  return reportOf(first && `${failed.length} points cannot be copied, ${first.point} first: ${first.message}`);
+}
+
+type Made =
+  | { readonly newest: string; readonly bytesRead: number }
+  /** `only`: it is the fault of this point alone. */
+  | { readonly message: string; readonly only: boolean };
+
+async function copyOne(
+  source: TenantVault,
+  target: TenantVault,
+  point: CommittedPoint,
+  now: () => Date,
+): Promise<Made> {
+  try {
+    return await copyPoint(source, target, point, now);
+  } catch (error) {
+    if (!(error instanceof EkkoError)) throw error;
+    return { message: error.message, only: FAULTS.has(codeOf(error)) };
+  }
+}

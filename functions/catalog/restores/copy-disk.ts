@@ -1,0 +1,116 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf, EkkoError } from '#vault/errors.ts';
+import type { Caller } from '../caller.ts';
+import type { Images } from '../cloud/images.ts';
+import type { ImageSource } from './disk-image-source.ts';
+import { FINISHED, UNFINISHED } from './plan-disk.ts';
+import { gibOf, type RestoredDisk } from './restore-record.ts';
+
+/** One disk that becomes an image. */
+export interface DiskCopy {
+  readonly disk: RestoredDisk;
+  readonly images: Images;
+  /** Whose token is used: of those that came by, the last. */
+  readonly caller: () => Caller;
+  readonly open: () => Promise<ImageSource>;
+  /** Writes down how the disk is. Throws where the restore is no longer this process's. */
+  readonly note: (change: Partial<RestoredDisk>) => Promise<void>;
+  readonly progress: (bytesDone: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** How often a disk is begun at most, by whichever processes. */
+const MOST_ATTEMPTS = 5;
+const PAUSE_MS = 2000;
+/** What may have passed the next time. */
+const PASSING: ReadonlySet<string> = new Set(['cloud-failed', 'store-failed']);
+
+/**
+ * Makes the image of a disk, and shows it once it is known to be whole; one that is not is removed. A disk that cannot be restored is noted
+ * as failed, with the reason. Throws `token-refused`, for then a later caller can go on, the signal's reason, and what noting throws.
+ */
+export async function copyDisk(copy: DiskCopy): Promise<void> {
+  let { image: before, attempts } = copy.disk;
+  for (;;) {
+    if (before !== undefined) await removeQuietly(copy, before);
+    const image = randomUUID();
+    attempts++;
+    // Written down before it is made: whoever comes after a death knows what to remove.
+    await copy.note({ state: 'copying', image, attempts, bytesDone: 0 });
+    try {
+      const { length } = await makeImage(copy, image);
+      await copy.note({ state: 'complete', bytesTotal: length, bytesDone: length });
+      return;
+    } catch (error) {
+      await removeQuietly(copy, image);
+      copy.signal.throwIfAborted();
+      const code = codeOf(error);
+      if (code === undefined || !(error instanceof Error)) throw error;
+      if (attempts >= MOST_ATTEMPTS || (code !== 'token-refused' && !PASSING.has(code)))
+        return copy.note({ state: 'failed', bytesDone: 0, problem: error.message.slice(0, 1000) });
+      if (code === 'token-refused') throw error;
+      before = undefined;
+      await pause(PAUSE_MS * attempts, undefined, { signal: copy.signal });
+    }
+  }
+}
+
+async function makeImage(copy: DiskCopy, image: string): Promise<ImageSource> {
+  const { images, caller, disk, signal } = copy;
+  const source = await copy.open();
+  await copy.note({ bytesTotal: source.length });
+  const { imageName: name, properties } = disk;
+  await images.create(caller(), {
+    id: image,
+    name,
+    minDisk: gibOf(disk.size),
+    properties: { ...properties, ...UNFINISHED },
+  });
+  const sum = createHash('sha512');
+  const content = counted(source.content(signal), sum, copy.progress);
+  await images.send(caller(), image, { length: source.length, content, signal });
+  await checkImage(copy, image, source.length, sum.digest('hex'));
+  await images.publish(caller(), image, FINISHED);
+  return source;
+}
+
+async function* counted(
+  content: AsyncGenerator<Uint8Array>,
+  sum: { update(piece: Uint8Array): unknown },
+  progress: (bytesDone: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let sent = 0;
+  for await (const piece of content) {
+    sum.update(piece);
+    yield piece;
+    sent += piece.length;
+    progress(sent);
+  }
+}
+
+/** An image service whose line broke may take what it has for the whole. */
+async function checkImage({ images, caller }: DiskCopy, id: string, length: number, sha512: string): Promise<void> {
+  const found = await images.find(caller(), id);
+  if (found === undefined)
+    throw new EkkoError('target-failed', `Image ${id} is gone: somebody has deleted it while it was made.`);
+  if (found.status !== 'active' || found.size !== length)
+    throw new EkkoError(
+      'cloud-failed',
+      `Glance has image ${id} as ${found.status} with ${found.size ?? 0} bytes, and was sent ${length}.`,
+    );
+  if (found.sha512 !== undefined && found.sha512 !== sha512)
+    throw new EkkoError(
+      'cloud-failed',
+      `Glance has other bytes in image ${id} than it was sent: their SHA-512 differs.`,
+    );
+}
+
+/** What cannot be removed stays hidden, and says that it is unfinished. */
+async function removeQuietly({ images, caller }: DiskCopy, image: string): Promise<void> {
+  try {
+    await images.remove(caller(), image);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
+  }
+}

@@ -1,0 +1,32 @@
+import { requireRecord, type Versioned } from '../registry/records.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { DiskState, RestoredDisk, RestoreRecord } from './restore-record.ts';
+
+/** Writes a change of a restore down, over whatever others have written meanwhile. The same record again: nothing is written. */
+export async function updateRestore(
+  registry: Registry,
+  project: string,
+  restore: string,
+  change: (record: RestoreRecord) => RestoreRecord,
+): Promise<RestoreRecord> {
+  for (;;) {
+    const { version, value }: Versioned<RestoreRecord> = await requireRecord(registry, 'restores', project, restore);
+    const changed = change(value);
+    if (changed === value) return value;
+    if ((await registry.write(['restores', project, restore], changed, version)) === 'written') return changed;
+  }
+}
+
+/** The record with another state of one disk. */
+export function withDisk(
+  record: RestoreRecord,
+  name: string,
+  change: (disk: RestoredDisk) => RestoredDisk,
+): RestoreRecord {
+  return { ...record, disks: record.disks.map((disk) => (disk.name === name ? change(disk) : disk)) };
+}
+
+/** Nobody works on such a disk any more. */
+export function isDone(state: DiskState): boolean {
+  return state !== 'waiting' && state !== 'copying';
+}

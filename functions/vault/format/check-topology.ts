@@ -1,0 +1,171 @@
+import { EkkoError } from '../errors.ts';
+import type * as T from './topology.ts';
+
+/** The value where it has the shape, with the fields that are known; throws `bad-format` naming `what`. */
+type Check<V> = (value: unknown, what: string) => V;
+interface Maybe<V> {
+  readonly maybe: Check<V>;
+}
+/** A check for each field; for those that may be absent, a `Maybe`. */
+type Shape<V> = {
+  readonly [K in keyof V]-?: Record<string, never> extends Pick<V, K> ? Maybe<Exclude<V[K], undefined>> : Check<V[K]>;
+};
+
+const maybe = <V>(check: Check<V>): Maybe<V> => ({ maybe: check });
+
+const text: Check<string> = (value, what) => {
+  if (typeof value === 'string') return value;
+  throw refuse(what, 'is not text');
+};
+
+const flag: Check<boolean> = (value, what) => {
+  if (typeof value === 'boolean') return value;
+  throw refuse(what, 'is neither true nor false');
+};
+
+const count: Check<number> = (value, what) => {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw refuse(what, 'is not a count');
+};
+
+const number: Check<number> = (value, what) => {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw refuse(what, 'is not a number');
+};
+
+const word =
+  <const V extends string>(...allowed: readonly V[]): Check<V> =>
+  (value, what) => {
+    const found = allowed.find((each) => each === value);
+    if (found !== undefined) return found;
+    throw refuse(what, `is not one of ${allowed.join(', ')}`);
+  };
+
+const list =
+  <V>(check: Check<V>): Check<readonly V[]> =>
+  (value, what) => {
+    if (Array.isArray(value)) return value.map((each: unknown, i) => check(each, `${what}[${i}]`));
+    throw refuse(what, 'is not a list');
+  };
+
+const texts = list(text);
+
+const properties: Check<T.Properties> = (value, what) => {
+  const entries = Object.entries(objectIn(value, what));
+  return Object.fromEntries(entries.map(([name, each]) => [name, text(each, `a value of ${what}`)]));
+};
+
+/** Fields that are not known are passed over: what a newer Ekko says besides must not keep a point from being read. */
+function object<V>(shape: Shape<V>): Check<V> {
+  const fields = Object.entries<Check<unknown> | Maybe<unknown>>(shape);
+  return (value, what) => {
+    const found: Record<string, unknown> = objectIn(value, what);
+    const entries = fields.flatMap(([name, check]) => {
+      if (typeof check === 'function') return [[name, check(found[name], `${what}.${name}`)]];
+      return found[name] === undefined ? [] : [[name, check.maybe(found[name], `${what}.${name}`)]];
+    });
+    return Object.fromEntries(entries) as V;
+  };
+}
+
+function objectIn(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw refuse(what, 'is not an object');
+}
+
+function refuse(what: string, found: string): EkkoError {
+  return new EkkoError('bad-format', `${what} ${found}.`);
+}
+
+const flavor = object<T.TopologyFlavor>({
+  ...{ id: maybe(text), name: text, vcpus: count, ramMiB: count, diskGiB: count, ephemeralGiB: count, swapMiB: count },
+  extraSpecs: maybe(properties),
+});
+
+const disk = object<T.TopologyDisk>({
+  ...{ name: text, size: maybe(count), volume: maybe(text), device: maybe(text), bootIndex: maybe(count) },
+  ...{ deleteOnTermination: maybe(flag), wanted: flag },
+});
+
+const server = object<T.TopologyServer>({
+  ...{ id: text, name: text, status: text, description: maybe(text), hostname: maybe(text), flavor: maybe(flavor) },
+  image: maybe(object<T.NamedObject>({ id: text, name: maybe(text) })),
+  ...{ keyName: maybe(text), availabilityZone: maybe(text), configDrive: flag, metadata: properties, tags: texts },
+  addresses: list(
+    object<T.ServerAddress>({ network: text, address: text, kind: word('fixed', 'floating'), mac: maybe(text) }),
+  ),
+  ...{ securityGroups: texts, serverGroup: maybe(text), userData: maybe(text), disks: list(disk) },
+});
+
+const fixedIps = list(object<T.FixedIp>({ subnet: text, address: text }));
+const routes = list(object<T.Route>({ destination: text, nextHop: text }));
+
+const port = object<T.TopologyPort>({
+  ...{ id: text, name: text, server: maybe(text), network: text, mac: text, fixedIps },
+  floatingIps: list(object<T.FloatingIp>({ id: text, address: text, network: text, fixedAddress: maybe(text) })),
+  ...{ securityGroups: texts, portSecurity: flag },
+  allowedPairs: list(object<T.AddressPair>({ address: text, mac: maybe(text) })),
+  ...{ vnicType: maybe(text), adminUp: flag },
+});
+
+const network = object<T.TopologyNetwork>({
+  ...{ id: text, name: text, description: maybe(text), mtu: maybe(count), adminUp: flag, shared: flag, external: flag },
+  ...{ portSecurity: flag, dnsDomain: maybe(text), own: flag },
+});
+
+const subnet = object<T.TopologySubnet>({
+  ...{ id: text, name: text, network: text, ipVersion: count, cidr: text, gateway: maybe(text), dhcp: flag },
+  ...{ pools: list(object<T.AddressRange>({ start: text, end: text })), nameservers: texts, routes },
+  ...{ ipv6AddressMode: maybe(text), ipv6RaMode: maybe(text) },
+});
+
+const router = object<T.TopologyRouter>({
+  ...{ id: text, name: text, adminUp: flag, externalNetwork: maybe(text), sourceNat: maybe(flag) },
+  ...{ externalIps: fixedIps, routes },
+  interfaces: list(object<T.RouterInterface>({ port: text, network: text, subnet: text, address: text })),
+});
+
+const rule = object<T.TopologyRule>({
+  ...{ id: text, direction: word('ingress', 'egress'), ethertype: text, protocol: maybe(text) },
+  ...{ portMin: maybe(number), portMax: maybe(number), remoteCidr: maybe(text), remoteGroup: maybe(text) },
+  description: maybe(text),
+});
+
+const volume = object<T.TopologyVolume>({
+  ...{ id: text, name: text, description: maybe(text), size: count, type: maybe(text), bootable: flag },
+  ...{ encrypted: flag, multiattach: flag, availabilityZone: maybe(text) },
+  ...{ metadata: properties, imageMetadata: properties },
+});
+
+const image = object<T.TopologyImage>({
+  ...{ id: text, name: text, diskFormat: maybe(text), containerFormat: maybe(text), size: maybe(count) },
+  ...{ checksum: maybe(text), minDiskGiB: count, minRamMiB: count, visibility: maybe(text), properties },
+});
+
+const stack = object<T.TopologyStack>({
+  ...{ id: text, name: text, description: maybe(text), template: maybe(text), parameters: properties },
+  ...{ environment: maybe(text), files: maybe(properties), tags: texts },
+  resources: list(object<T.StackResource>({ name: text, path: texts, type: text, id: maybe(text), status: text })),
+});
+
+const topology = object<T.Topology>({
+  readAt: text,
+  ...{ servers: list(server), ports: list(port), networks: list(network), subnets: list(subnet) },
+  routers: list(router),
+  securityGroups: list(
+    object<T.TopologySecurityGroup>({
+      ...{ id: text, name: text, description: text, stateful: maybe(flag), rules: list(rule) },
+    }),
+  ),
+  keyPairs: list(object<T.TopologyKeyPair>({ name: text, type: text, publicKey: text, fingerprint: text })),
+  volumes: list(volume),
+  serverGroups: list(object<T.TopologyServerGroup>({ id: text, name: text, policy: text, servers: texts })),
+  ...{ images: list(image), stack: maybe(stack) },
+  unprotected: list(object<T.Unprotected>({ server: text, name: text, volume: maybe(text), why: text })),
+  omitted: list(object<T.Omission>({ part: text, why: text })),
+});
+
+/** The topology in a JSON value, with its known fields only. Throws `bad-format` naming `origin` and the field. */
+export function checkTopology(value: unknown, origin: string): T.Topology {
+  return topology(value, origin);
+}
