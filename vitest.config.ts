@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` starts a whole OpenStack, of which no
+// `unit` (and `unit-alone`) is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` starts a whole OpenStack, of which no
 // part of Ekko that is here needs more than `e2e` starts: it is run by hand (CONTRIBUTING.md).
 export default defineConfig({
   test: {
@@ -10,8 +10,18 @@ export default defineConfig({
           name: 'unit',
           // Milliseconds are the rule; on a machine that does other work at the time that is no fault.
           testTimeout: 60_000,
+          // Most of the time would go into loading the same modules for each file anew.
+          isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.e2e.test.ts', 'test/**/*.cloud.test.ts'],
+          exclude: ['test/**/*.alone.test.ts', 'test/**/*.e2e.test.ts', 'test/**/*.cloud.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'unit-alone',
+          // They put other modules in the place of ours.
+          testTimeout: 60_000,
+          include: ['test/**/*.alone.test.ts'],
         },
       },
       {

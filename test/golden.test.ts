@@ -15,7 +15,7 @@ import { openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { openPageNotes } from '../functions/sweeper/page-notes.ts';
 import { listNotes, readWaiting, type WaitingObjects } from '../functions/sweeper/sweep-notes.ts';
-import { restored } from './model/world.ts';
+import { restored } from './restored.ts';
 
 /** The bytes of format version 1, as they were first written: every Ekko must read them for ever. Made by test/golden/make-vault.ts and grow-vault.ts. */
 const GOLDEN = join(import.meta.dirname, 'golden/v1');

@@ -14,8 +14,8 @@ export interface Catalog {
   readonly tokens: TokenChecker;
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
-  readonly restores: RunningRestores;
   readonly background: BackgroundWork;
+  readonly restores: RunningRestores;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */
   readonly publicUrl: string;

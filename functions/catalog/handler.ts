@@ -37,8 +37,9 @@ async function open({ EKKO_SETTINGS: path, EKKO_REGISTRY: place }: NodeJS.Proces
   const logger = newLogger('functions');
   const functions = openTenantFunctions(workers, (line) => logger.info(line));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
-  const openSource = openImageSources(workers);
-  return catalogHandler(openCatalog(settings, { store: await openStore(url), tenants, openSource }));
+  return catalogHandler(
+    openCatalog(settings, { store: await openStore(url), tenants, openSource: openImageSources(workers) }),
+  );
 }
 
 /** An HTTP API puts the name of its stage before the path, but for `$default`. */

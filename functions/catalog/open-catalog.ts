@@ -31,8 +31,8 @@ export function openCatalog(settings: CatalogSettings, parts: CatalogParts): Cat
     ...{ registry, tenants, endpoints, publicUrl, now },
     tokens: openTokenChecker(keystone),
     runs: openRuns(registry, tenants),
-    restores: openRestores({ registry, tenants, glance, openSource, now, leaseMs, atOnce: workers }),
     background: new Map(),
+    restores: openRestores({ registry, tenants, glance, openSource, now, leaseMs, atOnce: workers }),
     limits: { requestsPerMinute: limits.requests_per_minute, refusalsPerMinute: limits.refusals_per_minute },
   };
 }

@@ -48,6 +48,14 @@ export const NOTICES = closed(
 
 export const EXPORTER_WISH = closed({ url: { type: 'string', maxLength: 512 } }, ['url']);
 
+export const COPY_WISH = closed(
+  {
+    to: { ...NAME, description: 'The vault of the project that gets the copies.' },
+    group: { ...NAME, description: 'Only the restore points of this policy.' },
+  },
+  ['to'],
+);
+
 const word = { type: 'string', minLength: 1, maxLength: 255 } as const;
 const NETWORKS = {
   description: 'As Nova takes them. Default: the networks that the server had.',
@@ -101,14 +109,6 @@ export const RESTORE_WISH = closed(
     build: BUILD_WISH,
   },
   ['vault', 'point'],
-);
-
-export const COPY_WISH = closed(
-  {
-    to: { ...NAME, description: 'The vault of the project that gets the copies.' },
-    group: { ...NAME, description: 'Only the restore points of this policy.' },
-  },
-  ['to'],
 );
 
 export const UPKEEP_WISH = closed({

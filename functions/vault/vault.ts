@@ -8,7 +8,8 @@ import {
   SUITE,
   type VaultDescription,
 } from './format/vault-description.ts';
-import type { JournalEntry, NamedRecipient } from './journal/entries.ts';
+import type { JournalEntry } from './journal/entries.ts';
+import type { NamedRecipient } from './journal/key-entries.ts';
 import type { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { openVaultJournal, type VaultJournal } from './journal/vault-journal.ts';

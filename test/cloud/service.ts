@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -114,11 +115,27 @@ export async function untilItAnswers(probe: () => Promise<unknown>, seconds = 60
   }
 }
 
-/** A port of the loopback that was free a moment ago. */
-export function freePort(): Promise<number> {
+/**
+ * A port of the loopback that was free a moment ago, and none of those that the system gives to whoever connects: one of them might be
+ * taken before its server listens, or while that is killed and started again.
+ */
+export async function freePort(): Promise<number> {
+  const [first = 0] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')).split(/\s+/).map(Number);
+  for (let tries = 0; first > LOWEST_PORT && tries < MOST_TRIES; tries++) {
+    const port = await listenOnce(randomInt(LOWEST_PORT, first)).catch(() => undefined);
+    if (port !== undefined) return port;
+  }
+  return listenOnce(0);
+}
+
+const LOWEST_PORT = 10_000;
+const MOST_TRIES = 100;
+
+/** The port, free again; 0: any. */
+function listenOnce(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const address = server.address();
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
     });

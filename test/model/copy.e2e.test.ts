@@ -6,8 +6,9 @@ import { readPoint } from '#vault/records.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { replaceObject } from '../damage.ts';
 import { type Fault, openFaultyStore } from '../faulty-store.ts';
+import { restored } from '../restored.ts';
 import { copyPoint } from './copy-point.ts';
-import { newWorld, restored, type World } from './world.ts';
+import { newWorld, type World } from './world.ts';
 
 const SEGMENTS = 24;
 const ALL = { group: undefined, last: undefined, again: false };

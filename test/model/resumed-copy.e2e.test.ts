@@ -10,8 +10,9 @@ import { readReceipt } from '../../functions/point-committer/receipts.ts';
 import { keysIn } from '../damage.ts';
 import { openFaultyStore } from '../faulty-store.ts';
 import { openHookedStore } from '../hooked-store.ts';
+import { restored } from '../restored.ts';
 import { type CopySettings, copyPoint } from './copy-point.ts';
-import { newWorld, restored, type World } from './world.ts';
+import { newWorld, type World } from './world.ts';
 
 const SEGMENTS = 26;
 const PART = 3;

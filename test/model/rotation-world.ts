@@ -5,9 +5,9 @@ import type { Vault } from '#vault/vault.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
 import type { FunctionHost } from '../../functions/host/function-host.ts';
 import { newSharedVault } from '../functions/vault/key-epochs/vaults.ts';
+import { restored } from '../restored.ts';
 import { openInlineHost } from './inline-host.ts';
 import { newModelGuest } from './model-guest.ts';
-import { restored } from './world.ts';
 
 const QUIET = { planned: () => undefined, read: () => undefined, staged: () => undefined, distrusted: () => undefined };
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { codeOf } from '#vault/errors.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
+import { restored } from '../restored.ts';
 import { backedUp, checkAllPoints } from './rotation-world.ts';
-import { restored } from './world.ts';
 
 /** The memory of a world in which something else happens at the `n`-th call, before it. Counts the calls. */
 function intercepted(memory: ObjectStore, n: number, act: () => Promise<unknown>) {

@@ -10,9 +10,9 @@ import { runBackup } from '../../functions/command-line/run-backup.ts';
 import { movePacks } from '../../functions/sweeper/move-packs.ts';
 import { sweepVault } from '../../functions/sweeper/sweep-vault.ts';
 import { strays } from '../functions/sweeper/needed-objects.ts';
+import { restored } from '../restored.ts';
 import { openInlineHost } from './inline-host.ts';
 import { type ModelGuest, newModelGuest } from './model-guest.ts';
-import { restored } from './world.ts';
 
 const CLIENTS = 8;
 const BACKUPS = 5;

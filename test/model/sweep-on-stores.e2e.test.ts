@@ -22,10 +22,10 @@ import { newDatabase, type SqlTestServer } from '../cloud/sql-server.ts';
 import { useSwift } from '../cloud/swift.ts';
 import { keysIn } from '../damage.ts';
 import { strays } from '../functions/sweeper/needed-objects.ts';
+import { restored } from '../restored.ts';
 import { lacks, type Need } from '../setup/cache.ts';
 import { backUpTo } from './back-up-to.ts';
 import { newModelGuest } from './model-guest.ts';
-import { restored } from './world.ts';
 
 /** More packs than one move may empty. */
 const MANY = MOST_MOVED_PACKS + 4;

@@ -1,13 +1,11 @@
 import type { RestorePoint } from '#vault/format/point.ts';
 import { newIdentity } from '#vault/keys/identity.ts';
-import { readManifest } from '#vault/records.ts';
-import { openDiskReader } from '#vault/restore/read-disk.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { createVault, openVault, type Vault } from '#vault/vault.ts';
-import { segmentsOf } from '#vault/words.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
 import { type Fault, type FaultyStore, openFaultyStore } from '../faulty-store.ts';
+import { restored } from '../restored.ts';
 import { type Delivery, openInlineHost, PROMPT } from './inline-host.ts';
 import { type ModelGuest, newModelGuest } from './model-guest.ts';
 
@@ -67,21 +65,6 @@ export async function newWorld(segments: number, missing = 0): Promise<World> {
       });
     },
   };
-}
-
-/** The disk of a restore point, expired or not, as a restore would write it. */
-export async function restored(vault: Vault, run: string): Promise<Buffer> {
-  const { points, expired } = await vault.journal.refresh();
-  const disk = (points.get(run) ?? expired.get(run))?.disks[0];
-  if (disk === undefined) throw new Error(`There is no restore point ${run}.`);
-  const image = Buffer.alloc(disk.size, 0xff);
-  const reader = openDiskReader(vault, { bestEffort: false });
-  const manifest = await readManifest(vault, disk.manifest);
-  for await (const piece of reader.read(manifest, { first: 0, count: segmentsOf(disk.size) })) {
-    if (piece.kind === 'data') piece.bytes.copy(image, piece.offset);
-    else image.fill(0, piece.offset, piece.offset + piece.length);
-  }
-  return image;
 }
 
 /** Throws unless every committed point restores to what the guest's disk was at its moment. Returns how many there are. */

@@ -34,8 +34,8 @@ export interface Cloud {
 }
 
 const LARGEST_ANSWER = 16 * 1024 * 1024;
-/** A person waits: what does not answer soon is told as it is. */
-const HASTE: Patience = { ...PATIENCE, silenceMs: 30_000, attemptMs: 60_000, retries: 1 };
+/** A person waits: what does not answer soon is told as it is. A Mistral with other work takes its time over a workbook, though. */
+const HASTE: Patience = { ...PATIENCE, silenceMs: 90_000, attemptMs: 120_000, retries: 1 };
 
 /** Logs in as OS_* variables or OS_CLOUD say. Throws `bad-input` for settings that are wrong or missing, `store-failed` with what Keystone has against them. */
 export async function openCloud(environment: NodeJS.ProcessEnv): Promise<Cloud> {

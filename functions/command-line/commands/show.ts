@@ -41,7 +41,10 @@ export function addShow(program: Command, run: Runner): void {
 
 function showTopology({ id, topology }: RestorePoint, { screen }: CommandContext): ExitCode {
   if (topology === undefined)
-    throw new EkkoError('not-found', `Restore point ${id} does not tell what its disks belong to: none of a cloud's.`);
+    throw new EkkoError(
+      'not-found',
+      `Restore point ${id} does not tell what its servers were built of: only points that the catalog of a cloud takes do.`,
+    );
   // What JSON leaves as it is, and a terminal may obey.
   const text = JSON.stringify(topology, null, 2).replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped);
   screen.lines(...text.split('\n'));

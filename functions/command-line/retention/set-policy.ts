@@ -1,5 +1,6 @@
 import type { JournalEntry, RetentionPolicy } from '#vault/journal/entries.ts';
-import { ANY_GROUP, applyEntry, type VaultState } from '#vault/journal/state.ts';
+import { applyEntry } from '#vault/journal/fold.ts';
+import { ANY_GROUP, type VaultState } from '#vault/journal/state.ts';
 import { groupsOf, planGroup } from '../../retention/plan-group.ts';
 
 export interface PolicyChange {

@@ -10,7 +10,6 @@ import {
   LONGEST_REASON,
   MOST_DISKS,
   MOST_NAMES,
-  type NamedRecipient,
   type PointCommitted,
   type RetentionPolicy,
   type RunStarted,
@@ -33,6 +32,7 @@ import {
   vaultId,
   yesOrNo,
 } from './fields.ts';
+import type { NamedRecipient } from './key-entries.ts';
 
 /** The entry in a JSON value, with its own fields only. Throws `bad-format` naming `origin`. */
 export function checkEntry(value: unknown, origin: string): JournalEntry {

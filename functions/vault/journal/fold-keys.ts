@@ -1,4 +1,4 @@
-import type { EpochStarted, NamedRecipient } from './entries.ts';
+import type { EpochStarted, NamedRecipient } from './key-entries.ts';
 import type { BegunEpoch, CondemnedNames, EscrowState, OpenRun, RemovedRecipient, VaultRecipient } from './state.ts';
 
 /** What of a state the keys' entries change, and what key epochs decide; epochs are numbered from 1 without gap. */

@@ -1,15 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import { MOST_RECIPIENTS } from '../format/key-epoch.ts';
-import type {
-  Condemned,
-  EpochStarted,
-  HoldPlaced,
-  JournalEntry,
-  PacksMoved,
-  PointCommitted,
-  RecipientAdded,
-  RunStarted,
-} from './entries.ts';
+import type { Condemned, HoldPlaced, JournalEntry, PacksMoved, PointCommitted, RunStarted } from './entries.ts';
+import type { EpochStarted, RecipientAdded } from './key-entries.ts';
 import type { VaultState } from './state.ts';
 
 /** Why an entry cannot follow. */

@@ -1,8 +1,8 @@
 import { decodeEntry, NO_DIGEST } from '../format/journal-entry.ts';
 import type { Keyring } from '../keys/epoch-keys.ts';
 import { contentName, journalKey } from '../store/object-names.ts';
+import type { PlacedEntry } from './fold.ts';
 import type { Journal } from './journal.ts';
-import type { PlacedEntry } from './state.ts';
 
 export interface EntrySource {
   readonly log: Journal;

@@ -6,17 +6,10 @@ import { contentName, journalKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { checkEntry } from './check-entry.ts';
 import type { JournalEntry } from './entries.ts';
+import { applyEntry, type Fold, type PlacedEntry, startFold } from './fold.ts';
 import type { Journal, NumberedBytes } from './journal.ts';
 import { objectionTo } from './objections.ts';
-import {
-  applyEntry,
-  EMPTY_STATE,
-  type Fold,
-  newestEpoch,
-  type PlacedEntry,
-  startFold,
-  type VaultState,
-} from './state.ts';
+import { EMPTY_STATE, newestEpoch, type VaultState } from './state.ts';
 import { readSnapshots, SNAPSHOT_INTERVAL, writeSnapshot } from './state-snapshot.ts';
 
 /** The vault's journal, read, checked and folded. One process may call it from many places at once; calls wait for each other. */

@@ -4,8 +4,8 @@ import { readPoint } from '#vault/records.ts';
 import { startRun } from '#vault/runs.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openRegistry } from '../../../functions/catalog/registry/registry.ts';
+import { restored } from '../../restored.ts';
 import { type Lab, openLab } from './lab.ts';
-import { restored } from './restored.ts';
 import type { StubExporter } from './stub-exporter.ts';
 
 const WEB = '11111111-1111-4111-8111-111111111111';

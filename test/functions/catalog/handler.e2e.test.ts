@@ -124,6 +124,8 @@ test('settings that are not there fail the call, and not the ones after it', asy
 });
 
 describe.each(FORMS)('behind %s', (_, eventOf) => {
+  beforeAll(() => void vi.stubEnv('EKKO_SETTINGS', join(folder, 'serve.yaml')));
+
   async function call(given: Call) {
     const { statusCode, headers = {}, body = '' } = await handler(eventOf(given), CONTEXT);
     const parsed: unknown = body === '' ? undefined : JSON.parse(body);

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../cloud/service.ts';
+import { restored } from '../../restored.ts';
 import { guestView } from '../restorer/guest-view.ts';
 import { type FakeCloud, openFakeCloud } from './fake-cloud.ts';
 import { type FakeGlance, openFakeGlance } from './fake-glance.ts';
 import { settingsFor } from './lab.ts';
-import { restored } from './restored.ts';
 import { openStubExporter, type StubExporter } from './stub-exporter.ts';
 import { filePlaces, openTestVaults } from './test-vaults.ts';
 
@@ -52,14 +52,6 @@ afterAll(async () => {
   await Promise.all([cloud.close(), glance.close(), exporter.stop()]);
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 async function startServing(): Promise<void> {
   const program = join(import.meta.dirname, 'serve-process.ts');

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Folder } from '#vault/store/object-names.ts';
+import { restored } from '../../restored.ts';
 import { guestView } from '../restorer/guest-view.ts';
 import { type Lab, type LabAnswer, openLab } from './lab.ts';
-import { restored } from './restored.ts';
 import type { StubExporter } from './stub-exporter.ts';
 
 const WEB = '11111111-1111-4111-8111-111111111111';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { restored } from '../../restored.ts';
 import { type Lab, openLab } from './lab.ts';
-import { restored } from './restored.ts';
 import type { StubExporter } from './stub-exporter.ts';
 
 const WEB = '11111111-1111-4111-8111-111111111111';

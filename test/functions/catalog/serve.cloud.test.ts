@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { barbicanKeyProvider } from '#vault/keys/barbican-key.ts';
 import { openStore } from '#vault/store/open-store.ts';
@@ -9,14 +7,15 @@ import { openVault } from '#vault/vault.ts';
 import { type BarbicanSettings, useBarbican } from '../../cloud/barbican.ts';
 import { addUser, callKeystone, type KeystoneSettings, type KeystoneUser, logIn } from '../../cloud/keystone.ts';
 import { usePostgres } from '../../cloud/postgres.ts';
+import { freePort } from '../../cloud/service.ts';
 import { newDatabase } from '../../cloud/sql-server.ts';
 import { type SwiftSettings, useSwift } from '../../cloud/swift.ts';
+import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
 import { type Desk, openDesk, type Started } from '../command-line/ekko.ts';
 import { checkAnswer } from './api-contract.ts';
 import { type FakeCloud, openFakeCloud } from './fake-cloud.ts';
 import { settingsFor } from './lab.ts';
-import { restored } from './restored.ts';
 import { openStubExporter, type StubExporter } from './stub-exporter.ts';
 import { memoryPlaces } from './test-vaults.ts';
 
@@ -192,12 +191,4 @@ async function serviceUser(keystone: KeystoneSettings): Promise<KeystoneUser> {
   const { token } = await logIn(keystone, keystone.admin);
   await callKeystone(keystone, token, 'POST', '/roles', { role: { name: 'service' } }).catch(() => undefined);
   return addUser(keystone, { user: 'ekko-serve', project: 'service', role: 'service' });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }

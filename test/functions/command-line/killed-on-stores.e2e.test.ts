@@ -12,7 +12,7 @@ import { newBucket, useCeph } from '../../cloud/ceph.ts';
 import { useMariadb } from '../../cloud/mariadb.ts';
 import { newDatabase } from '../../cloud/sql-server.ts';
 import { useSwift } from '../../cloud/swift.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { lacks, type Need } from '../../setup/cache.ts';
 import { strays } from '../sweeper/needed-objects.ts';
 import { type LifeOrDeath, runUntilDeath, type WayToVault } from './deadly-way.ts';

@@ -7,7 +7,7 @@ import { Folder } from '#vault/store/object-names.ts';
 import { openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { keysIn } from '../../damage.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { type Desk, openDesk } from './ekko.ts';
 import { range, writeImage } from './test-image.ts';
 

@@ -9,7 +9,7 @@ import { openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { verifyVault } from '../../../functions/verifier/verify-vault.ts';
 import { flipped, keysIn, replaceObject } from '../../damage.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { storedObjects, strays } from '../sweeper/needed-objects.ts';
 import { type Desk, openDesk } from './ekko.ts';
 import { range, writeImage } from './test-image.ts';

@@ -14,7 +14,7 @@ import { runBackup } from '../../../functions/command-line/run-backup.ts';
 import { bundlePath } from '../../../functions/host/bundles.ts';
 import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 
 /** The very bundles, in worker threads, over a directory. */
 let folder: string;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Folder } from '#vault/store/object-names.ts';
 import { flipped, keysIn, replaceObject } from '../../damage.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { fresh, type Lab, newLab } from '../sweeper/lab.ts';
 
 const DAMAGE = {

@@ -16,7 +16,7 @@ import { runBackup } from '../../../functions/command-line/run-backup.ts';
 import { bundlePath } from '../../../functions/host/bundles.ts';
 import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 
 const NAMES = ['segment-processor', 'point-committer', 'replicator'] as const;
 const MIB = 1024 * 1024;
@@ -69,15 +69,9 @@ async function openTenant(name: string): Promise<TenantVault & { readonly host: 
   hosts.push(host);
   const url = `http://127.0.0.1:${(uploads.address() as AddressInfo).port}/${name}/`;
   return {
-    ...{
-      vault,
-      host,
-      invoke: host.invoke,
-      renew: async () => undefined,
-      readerSettings: undefined,
-      close: async () => undefined,
-    },
+    ...{ vault, host, invoke: host.invoke, renew: async () => undefined, close: async () => undefined },
     upload: async () => ({ url, query: '?sig=good' }),
+    readerSettings: undefined,
   };
 }
 

@@ -4,7 +4,8 @@ import { Folder, journalKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { mirrorVault } from '../../../functions/replicator/mirror-vault.ts';
 import { keysIn, replaceObject } from '../../damage.ts';
-import { newWorld, restored, type World } from '../../model/world.ts';
+import { newWorld, type World } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { fresh, newLab } from '../sweeper/lab.ts';
 
 const MIRRORED = ['packs/', 'pages/', 'manifests/', 'points/', 'moves/', 'keys/', 'journal/'];

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { JournalEntry, RetentionPolicy } from '#vault/journal/entries.ts';
-import { applyEntry } from '#vault/journal/state.ts';
+import { applyEntry } from '#vault/journal/fold.ts';
 import type { VaultJournal } from '#vault/journal/vault-journal.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';

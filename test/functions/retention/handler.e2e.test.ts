@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { bundlePath } from '../../../functions/host/bundles.ts';
-import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
+import type { FunctionHost } from '../../../functions/host/function-host.ts';
 import { type Desk, openDesk } from '../command-line/ekko.ts';
 import { writeImage } from '../command-line/test-image.ts';
+import { openOneFunction } from '../host/one-function.ts';
 
 let desk: Desk;
 let host: FunctionHost;
@@ -14,14 +14,7 @@ beforeAll(async () => {
   await writeImage(desk.path('disk.img'), { size: 2 * SEGMENT_SIZE, segments: [0] });
   for (const group of ['web', 'web', 'db', 'db']) await desk.run(['backup', 'vault', 'disk.img', '--group', group]);
   await desk.run(['retention', 'vault', '--set', 'last=1', '--confirm']);
-  host = openFunctionHost({
-    ...{ workers: 1, callsPerWorker: 1, workerPath: bundlePath('function-worker') },
-    bundles: { retention: bundlePath('retention') },
-    environment: {
-      ...{ EKKO_VAULT: desk.path('vault'), EKKO_KEY_FILE: desk.path('key') },
-      ...{ POWERTOOLS_LOG_LEVEL: 'ERROR', POWERTOOLS_METRICS_DISABLED: 'true' },
-    },
-  });
+  host = openOneFunction('retention', { EKKO_VAULT: desk.path('vault'), EKKO_KEY_FILE: desk.path('key') });
 });
 afterAll(async () => {
   await host.close();

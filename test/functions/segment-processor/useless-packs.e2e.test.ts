@@ -1,18 +1,11 @@
 import { expect, test } from 'vitest';
-import { ID_SIZE, openPackIndex, packName } from '#vault/format/pack.ts';
-import { readManifest, readPage } from '#vault/records.ts';
+import { ID_SIZE, openPackIndex } from '#vault/format/pack.ts';
 import { contentKey, Folder, sampleKey } from '#vault/store/object-names.ts';
 import { Crash, openFaultyStore } from '../../faulty-store.ts';
-import { fresh, type Lab, NOW, newLab } from '../sweeper/lab.ts';
-import { checkAllEvenExpired } from '../sweeper/needed-objects.ts';
+import { foundDamaged, fresh, type Lab, newLab } from '../sweeper/lab.ts';
+import { checkAllEvenExpired, packsOfPoint } from '../sweeper/needed-objects.ts';
 
-async function packsOf(lab: Lab, run: string): Promise<string[]> {
-  const vault = await lab.open();
-  const manifest = vault.journal.state().points.get(run)?.disks[0]?.manifest ?? '';
-  const { pages } = await readManifest(vault, manifest);
-  const extents = await Promise.all(pages.map((page) => (page === undefined ? [] : readPage(vault, page))));
-  return [...new Set(extents.flat().map(({ pack }) => packName(pack ?? '')))];
-}
+const packsOf = async (lab: Lab, run: string) => packsOfPoint(await lab.open(), run);
 
 /** Makes every segment of a pack a sample of it. */
 async function tellOfEachSegment(lab: Lab, pack: string): Promise<void> {
@@ -38,15 +31,7 @@ test.each([true, false])(
     const lab = await newLab();
     const { id } = await lab.backUp(fresh(1, 24), 24);
     const damaged = await packsOf(lab, id);
-    const entry = {
-      type: 'vault-verified',
-      shards: [0],
-      keyed: true,
-      objects: 1,
-      bytes: 1,
-      at: NOW.toISOString(),
-    } as const;
-    if (isDamaged) await lab.append({ ...entry, damaged });
+    if (isDamaged) await lab.append(foundDamaged(damaged));
     lab.guest.loseBitmaps();
     const again = await lab.backUp([4711], 24);
     expect((await packsOf(lab, again.id)).some((pack) => damaged.includes(pack))).toBe(!isDamaged);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { bundlePath } from '../../../functions/host/bundles.ts';
-import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
+import type { FunctionHost } from '../../../functions/host/function-host.ts';
 import { type Desk, openDesk } from '../command-line/ekko.ts';
 import { range, writeImage } from '../command-line/test-image.ts';
+import { openOneFunction } from '../host/one-function.ts';
 
 let desk: Desk;
 let host: FunctionHost;
@@ -17,14 +17,7 @@ beforeAll(async () => {
   }
   const { points } = JSON.parse((await desk.run(['points', 'vault', '--json'])).output);
   await desk.run(['delete', 'vault', points[0].id, '--json']);
-  host = openFunctionHost({
-    ...{ workers: 1, callsPerWorker: 1, workerPath: bundlePath('function-worker') },
-    bundles: { sweeper: bundlePath('sweeper') },
-    environment: {
-      ...{ EKKO_VAULT: desk.path('vault'), EKKO_KEY_FILE: desk.path('key') },
-      ...{ POWERTOOLS_LOG_LEVEL: 'ERROR', POWERTOOLS_METRICS_DISABLED: 'true' },
-    },
-  });
+  host = openOneFunction('sweeper', { EKKO_VAULT: desk.path('vault'), EKKO_KEY_FILE: desk.path('key') });
 });
 afterAll(async () => {
   await host.close();

@@ -46,6 +46,11 @@ export function held(run: string, kind: 'read' | 'legal' = 'read'): JournalEntry
   return { type: 'hold-placed', hold: `hold ${run}`, kind, points: [run], reason: 'test', host: 'h', at: AT };
 }
 
+/** A verification has found these packs damaged. */
+export function foundDamaged(damaged: readonly string[]): JournalEntry {
+  return { type: 'vault-verified', shards: [0], keyed: true, objects: 1, bytes: 1, damaged, at: AT };
+}
+
 /** `count` contents that no other call with another `seed` has. */
 export function fresh(seed: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => seed * 1000 + i + 1);

@@ -1,18 +1,17 @@
 import { expect, test } from 'vitest';
 import { packName } from '#vault/format/pack.ts';
 import { rotateKeys } from '#vault/key-epochs/rotate-keys.ts';
-import { readManifest, readMove, readPage, writeMove } from '#vault/records.ts';
+import { readManifest, readMove, writeMove } from '#vault/records.ts';
 import { openDiskReader } from '#vault/restore/read-disk.ts';
 import { openCountedStore } from '#vault/store/counted-store.ts';
 import { contentKey, Folder, nameOf } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import type { Vault } from '#vault/vault.ts';
 import { segmentsOf } from '#vault/words.ts';
 import { flipped, keysIn, replaceObject } from '../../damage.ts';
 import { onceBefore, openHookedStore } from '../../hooked-store.ts';
-import { restored } from '../../model/world.ts';
-import { fresh, type Lab, NOW, newLab } from './lab.ts';
-import { checkAllEvenExpired, strays } from './needed-objects.ts';
+import { restored } from '../../restored.ts';
+import { foundDamaged, fresh, type Lab, NOW, newLab } from './lab.ts';
+import { checkAllEvenExpired, packsOfPoint, strays } from './needed-objects.ts';
 
 /** A point of which a few segments of each pack are still needed, by a later one; the earlier one is gone. */
 async function sparseLab(): Promise<Lab> {
@@ -128,13 +127,6 @@ test('new pages name the packs that segments were moved to, so that old moves ca
   expect(await strays(await lab.open())).toEqual([]);
 });
 
-async function packsOfPoint(vault: Vault, run: string): Promise<string[]> {
-  const manifest = vault.journal.state().points.get(run)?.disks[0]?.manifest ?? '';
-  const pages = (await readManifest(vault, manifest)).pages.filter((page) => page !== undefined);
-  const extents = (await Promise.all(pages.map((page) => readPage(vault, page)))).flat();
-  return extents.map(({ pack }) => packName(pack ?? ''));
-}
-
 test('an unchanged disk keeps its pages, though their packs were moved', async () => {
   const lab = await sparseLab();
   const [point] = (await stateOf(lab)).points.values();
@@ -177,15 +169,7 @@ test('a pack that cannot be read stays as it is, and the others are moved', asyn
 test('packs that were found damaged are not touched', async () => {
   const lab = await sparseLab();
   const damaged = await packsOfPoint(await lab.open(), [...(await stateOf(lab)).points.keys()][0] ?? '');
-  const entry = {
-    type: 'vault-verified',
-    shards: [0],
-    keyed: true,
-    objects: 1,
-    bytes: 1,
-    at: NOW.toISOString(),
-  } as const;
-  await lab.append({ ...entry, damaged });
+  await lab.append(foundDamaged(damaged));
   expect((await lab.move()).sparse.packs).toBe(0);
 });
 

@@ -4,7 +4,8 @@ import { readManifest, readPage } from '#vault/records.ts';
 import { CONTENT_NAMED, contentKey, Folder, nameOf } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import { keysIn } from '../../damage.ts';
-import { restored, type World } from '../../model/world.ts';
+import type { World } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 
 /** Keys of everything that the restore points of a vault need, expired ones included, found the slow and simple way. */
 export async function neededObjects(vault: Vault): Promise<Set<string>> {
@@ -26,6 +27,14 @@ export async function neededObjects(vault: Vault): Promise<Set<string>> {
     }
   }
   return needed;
+}
+
+/** Names of the packs that the pages of a point's first disk name, moved or not. */
+export async function packsOfPoint(vault: Vault, run: string): Promise<string[]> {
+  const manifest = vault.journal.state().points.get(run)?.disks[0]?.manifest ?? '';
+  const pages = (await readManifest(vault, manifest)).pages.filter((page) => page !== undefined);
+  const extents = (await Promise.all(pages.map((page) => readPage(vault, page)))).flat();
+  return [...new Set(extents.map(({ pack }) => packName(pack ?? '')))];
 }
 
 /** Keys of content-named objects that lie there. */

@@ -4,7 +4,7 @@ import { openCountedStore } from '#vault/store/counted-store.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { flipped, keysIn, replaceObject } from '../../damage.ts';
 import { onceBefore, openHookedStore } from '../../hooked-store.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { expiredLab, fresh, held, type Lab, NOW, newLab, undeleted } from './lab.ts';
 import { checkAllEvenExpired, storedObjects, strays } from './needed-objects.ts';
 

@@ -1,21 +1,16 @@
 import { readdir, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SEGMENT_SIZE } from '#vault/words.ts';
-import { bundlePath } from '../../../functions/host/bundles.ts';
-import { type FunctionHost, openFunctionHost } from '../../../functions/host/function-host.ts';
+import type { FunctionHost } from '../../../functions/host/function-host.ts';
 import type { VerifyReport } from '../../../functions/verifier/report.ts';
 import { type Desk, openDesk } from '../command-line/ekko.ts';
 import { range, writeImage } from '../command-line/test-image.ts';
+import { openOneFunction } from '../host/one-function.ts';
 
 let desk: Desk;
 let host: FunctionHost;
 
-const openHost = (environment: Readonly<Record<string, string>>) =>
-  openFunctionHost({
-    ...{ workers: 1, callsPerWorker: 1, workerPath: bundlePath('function-worker') },
-    bundles: { verifier: bundlePath('verifier') },
-    environment: { POWERTOOLS_LOG_LEVEL: 'ERROR', POWERTOOLS_METRICS_DISABLED: 'true', ...environment },
-  });
+const openHost = (environment: Readonly<Record<string, string>>) => openOneFunction('verifier', environment);
 const ask = (event: unknown, by = host) => by.invoke('verifier', event) as Promise<VerifyReport>;
 
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import type { SegmentSource } from '../../../functions/verifier/segment-source.t
 import { verifyObjects } from '../../../functions/verifier/verify-objects.ts';
 import { keysIn } from '../../damage.ts';
 import { onceBefore, openHookedStore } from '../../hooked-store.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { fresh, type Lab, NOW, newLab } from '../sweeper/lab.ts';
 import { checkAllEvenExpired, strays } from '../sweeper/needed-objects.ts';
 import { imageSource, oneLab, spoilFrame } from './damaged-packs.ts';

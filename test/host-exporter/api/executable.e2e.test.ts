@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildExporter } from '../../../host-exporter/build.ts';
 import { freePort } from '../../cloud/service.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
 import { bootGuest, freezeStatus } from '../libvirt/booted-guest.ts';
 import type { LibvirtGuest } from '../libvirt/libvirt-guest.ts';

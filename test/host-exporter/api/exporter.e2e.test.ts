@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../cloud/service.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
 import { type LibvirtGuest, startLibvirtGuest } from '../libvirt/libvirt-guest.ts';
 import { type ExporterClient, startHere } from './exporter-fixture.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningExporter, startExporter } from '../../../host-exporter/api/exporter.ts';
 import { freePort } from '../../cloud/service.ts';
 import { type Lab, openLab } from '../../functions/catalog/lab.ts';
-import { restored } from '../../model/world.ts';
+import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
 import { type LibvirtGuest, startLibvirtGuest } from '../libvirt/libvirt-guest.ts';
 

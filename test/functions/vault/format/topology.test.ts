@@ -7,9 +7,9 @@ import type { Topology } from '#vault/format/topology.ts';
 import { decodeTopology, encodeTopology, LARGEST_TOPOLOGY } from '#vault/format/topology-bytes.ts';
 import { deriveEpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
 import { readListedPoint, readPoint, writePoint } from '#vault/records.ts';
-import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
+import type { ObjectStore } from '#vault/store/object-store.ts';
 import { exampleServer, exampleTopology } from '../../../example-topology.ts';
 import golden from '../../../golden/topology/point.json' with { type: 'json' };
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { RetentionPolicy, RetentionSet } from '#vault/journal/entries.ts';
+import { applyEntry } from '#vault/journal/fold.ts';
 import { isInForce } from '#vault/journal/policy-wait.ts';
-import { ANY_GROUP, applyEntry, EMPTY_STATE, type SetRetention, type VaultState } from '#vault/journal/state.ts';
+import { ANY_GROUP, EMPTY_STATE, type SetRetention, type VaultState } from '#vault/journal/state.ts';
 import { created, nameFor } from './histories.ts';
 
 const HOUR = 3_600_000;

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { JournalEntry } from '#vault/journal/entries.ts';
+import { type PlacedEntry, startFold } from '#vault/journal/fold.ts';
 import { objectionTo } from '#vault/journal/objections.ts';
-import { EMPTY_STATE, type PlacedEntry, startFold, type VaultState } from '#vault/journal/state.ts';
-import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
+import { EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
+import { decodeState, encodeState } from '#vault/journal/state-record.ts';
 import {
   abandoned,
   added,

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { EkkoError } from '#vault/errors.ts';
 import { LARGEST_RECORD } from '#vault/format/record.ts';
 import { EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
-import { decodeState, encodeState } from '#vault/journal/state-snapshot.ts';
+import { decodeState, encodeState } from '#vault/journal/state-record.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { journalKey, stateKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';

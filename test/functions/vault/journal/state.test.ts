@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { JournalEntry } from '#vault/journal/entries.ts';
+import { applyEntry } from '#vault/journal/fold.ts';
 import { objectionTo } from '#vault/journal/objections.ts';
-import { ANY_GROUP, applyEntry, EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
+import { ANY_GROUP, EMPTY_STATE, type VaultState } from '#vault/journal/state.ts';
 import {
   AT,
   abandoned,

@@ -6,7 +6,7 @@ import { encodeEntry } from '#vault/format/journal-entry.ts';
 import { openSecrets } from '#vault/format/key-epoch.ts';
 import type { JournalEntry } from '#vault/journal/entries.ts';
 import type { VaultState } from '#vault/journal/state.ts';
-import { encodeState } from '#vault/journal/state-snapshot.ts';
+import { encodeState } from '#vault/journal/state-record.ts';
 import { sealEpoch } from '#vault/key-epochs/seal-epoch.ts';
 import { deriveEpochKeys, type EpochKeys } from '#vault/keys/epoch-keys.ts';
 import { readPage, writePage } from '#vault/records.ts';

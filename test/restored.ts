@@ -3,10 +3,12 @@ import { openDiskReader } from '#vault/restore/read-disk.ts';
 import type { Vault } from '#vault/vault.ts';
 import { segmentsOf } from '#vault/words.ts';
 
-/** One disk of a restore point, as a restore would write it. */
-export async function restored(vault: Vault, run: string, name: string): Promise<Buffer> {
-  const disk = (await vault.journal.refresh()).points.get(run)?.disks.find((each) => each.name === name);
-  if (disk === undefined) throw new Error(`There is no disk ${name} in restore point ${run}.`);
+/** A disk of a restore point, expired or not, as a restore would write it; without a name, the first. */
+export async function restored(vault: Vault, run: string, name?: string): Promise<Buffer> {
+  const { points, expired } = await vault.journal.refresh();
+  const disks = (points.get(run) ?? expired.get(run))?.disks ?? [];
+  const disk = name === undefined ? disks[0] : disks.find((each) => each.name === name);
+  if (disk === undefined) throw new Error(`There is no disk ${name ?? ''} in restore point ${run}.`);
   const image = Buffer.alloc(disk.size, 0xff);
   const reader = openDiskReader(vault, { bestEffort: false });
   const manifest = await readManifest(vault, disk.manifest);
