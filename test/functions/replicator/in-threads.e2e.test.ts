@@ -69,14 +69,7 @@ async function openTenant(name: string): Promise<TenantVault & { readonly host: 
   hosts.push(host);
   const url = `http://127.0.0.1:${(uploads.address() as AddressInfo).port}/${name}/`;
   return {
-    ...{
-      vault,
-      host,
-      invoke: host.invoke,
-      renew: async () => undefined,
-      readerSettings: undefined,
-      close: async () => undefined,
-    },
+    ...{ vault, host, invoke: host.invoke, renew: async () => undefined, close: async () => undefined },
     upload: async () => ({ url, query: '?sig=good' }),
     readerSettings: undefined,
   };
