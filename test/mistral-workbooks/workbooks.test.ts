@@ -149,12 +149,24 @@ function nextOf(task: Task): string[] {
   return clauses.flatMap((each) => (typeof each === 'string' ? [each] : Object.keys((each ?? {}) as object)));
 }
 
-test('what waits before it begins has the first task for its first parent, for it gets that one’s context after the wait', () => {
+/** The tasks that can come after a task. */
+function reachedFrom(tasks: Readonly<Record<string, Task>>, from: string): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const ahead = [from];
+  for (let task = ahead.pop(); task !== undefined; task = ahead.pop()) {
+    const fresh = nextOf(tasks[task] ?? {}).filter((next) => !reached.has(next));
+    for (const next of fresh) reached.add(next);
+    ahead.push(...fresh);
+  }
+  return reached;
+}
+
+test('what waits before it begins has one that went before for its first parent, for it gets that one’s context after the wait', () => {
   for (const { name, workflow } of workflows) {
     const all = Object.entries(workflow.tasks);
     for (const [task] of all.filter(([, definition]) => definition['wait-before'] !== undefined)) {
-      const [first] = all.filter(([, definition]) => nextOf(definition).includes(task));
-      expect([name, task, first?.[0]]).toEqual([name, task, all[0]?.[0]]);
+      const [first] = all.find(([, definition]) => nextOf(definition).includes(task)) ?? [''];
+      expect([name, task, reachedFrom(workflow.tasks, task).has(first)]).toEqual([name, task, false]);
     }
   }
 });
