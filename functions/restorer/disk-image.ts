@@ -32,8 +32,16 @@ export async function openDiskImage({ reader, manifest: name, threads }: DiskToR
   return {
     length: layout.length,
     async *content(signal) {
-      yield* inGroups(tablesOf(layout, map), TABLES_AT_ONCE);
-      yield* readSpans({ reader, manifest, spans: spansOf(map), threads, signal });
+      const data = readSpans({ reader, manifest, spans: spansOf(map), threads, signal });
+      // Whoever takes the image may be impatient: nothing is given before the first data is there.
+      const first = await data.next();
+      try {
+        yield* inGroups(tablesOf(layout, map), TABLES_AT_ONCE);
+        if (!first.done) yield first.value;
+        yield* data;
+      } finally {
+        await data.return(undefined);
+      }
     },
   };
 }

@@ -27,7 +27,14 @@ async function startGlance(folder: string): Promise<GlanceSettings> {
   await Promise.all(places.map((place) => mkdir(place)));
   await symlink('/etc/glance/glance-api-paste.ini', join(folder, 'glance-api-paste.ini'));
   await writeConfiguration(join(folder, 'glance-api.conf'), configurationOf(parts, parts.databases));
-  const server = wsgiServer(parts.port, '/usr/bin/glance-wsgi-api', '--rem-header', 'Content-Length');
+  const server = wsgiServer(
+    parts.port,
+    '/usr/bin/glance-wsgi-api',
+    '--rem-header',
+    'Content-Length',
+    '--socket-timeout',
+    '120',
+  );
   const options = { env: { ...process.env, OS_GLANCE_CONFIG_DIR: folder } };
   await Promise.all([
     startAnswering(folder, 'glance', server, () => expectStatus(`${origin}/healthcheck`, 200), options),

@@ -30,12 +30,15 @@ const LARGEST_ANSWER = 64 * 1024;
  */
 export async function upload({ service, url, headers, length, content, signal }: Upload): Promise<ServiceAnswer> {
   signal.throwIfAborted();
+  const pieces = content[Symbol.asyncIterator]();
+  // Servers wait a few seconds for the first bytes on a line: it is opened when they are there.
+  const first = await pieces.next();
   const send = url.startsWith('https:') ? requestByHttps : requestByHttp;
   const all = { ...headers, 'content-type': 'application/octet-stream', 'content-length': String(length) };
   const request = send(url, { method: 'PUT', headers: all, agent: false, signal });
   const answer = answerOf(request);
   try {
-    await sendBody(request, content, answer);
+    await sendBody(request, first, pieces, answer);
     return await answer.received;
   } catch (error) {
     signal.throwIfAborted();
@@ -47,6 +50,7 @@ export async function upload({ service, url, headers, length, content, signal }:
     });
   } finally {
     request.destroy();
+    await pieces.return?.();
   }
 }
 
@@ -88,10 +92,15 @@ function answerOf(request: ClientRequest): Answering {
   };
 }
 
-async function sendBody(request: ClientRequest, content: AsyncIterable<Uint8Array>, answer: Answering): Promise<void> {
-  for await (const piece of content) {
+async function sendBody(
+  request: ClientRequest,
+  first: IteratorResult<Uint8Array>,
+  pieces: AsyncIterator<Uint8Array>,
+  answer: Answering,
+): Promise<void> {
+  for (let piece = first; piece.done !== true; piece = await pieces.next()) {
     if (answer.begun()) return;
-    if (!request.write(piece)) await answer.room();
+    if (!request.write(piece.value)) await answer.room();
   }
   request.end();
 }
