@@ -114,6 +114,17 @@ export const ANSWERS = {
     'warnings?': listOf(warning),
     'hooks?': listOf({ enum: ['before', 'after'] }),
     'copyTo?': NAME,
+    'images?': { enum: ['ready', 'storing'] },
+  }),
+  Images: document({
+    state: { enum: ['ready', 'storing'] },
+    images: listOf(
+      document({
+        image: { ...text, description: 'Digest of its content.' },
+        state: { enum: ['reading', 'storing', 'stored', 'failed'] },
+        ...{ 'bytesDone?': bytes, 'bytesTotal?': bytes, 'problem?': text },
+      }),
+    ),
   }),
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
@@ -125,6 +136,7 @@ export const ANSWERS = {
         document({
           ...{ index: { type: 'integer' }, name: text, token: text },
           points: listOf(document({ run, size: bytes, manifest: text })),
+          'image?': document({ name: text, point: run, size: bytes, manifest: text }),
         }),
       ),
       upload: document({ url: text, query: text }),
@@ -153,6 +165,7 @@ export const ANSWERS = {
         takenAt: time,
         frozenMs: milliseconds,
         'base?': run,
+        'image?': text,
         'fullReason?': text,
       }),
     ),

@@ -96,6 +96,11 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
     problems: [409],
   },
   'GET /v1/runs/{run}': { summary: 'How a run goes.', answers: { 200: 'Run' } },
+  'POST /v1/runs/{run}/images': {
+    summary: 'Have the base images backed up that the run’s disks were built on; each call says how far that is.',
+    answers: { 200: 'Images' },
+    problems: [409],
+  },
   'POST /v1/runs/{run}/moment': {
     summary: 'Take the moment of all members, and begin the exports.',
     answers: { 200: 'Run' },

@@ -1,5 +1,6 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
+import { imageName, knownImage } from '#vault/images.ts';
 import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
 import { type DonePart, doneBytes } from '#vault/staging/done-parts.ts';
 import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
@@ -10,6 +11,7 @@ import type {
   HeldMoment,
   SourceDisk,
 } from '../../host-exporter/changed-blocks/changed-block-source.ts';
+import { openFileSource } from '../../host-exporter/changed-blocks/file-source.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';
 import { giveUpDeadRuns, giveUpRun } from './give-up-run.ts';
@@ -56,6 +58,8 @@ export interface BackupWatch {
   staged(): void;
   /** The bitmap audit failed: the backup begins again and reads everything. */
   distrusted(message: string): void;
+  /** Something that the backup does without. */
+  remark?(message: string): void;
 }
 
 /**
@@ -76,6 +80,7 @@ export async function runBackup(request: BackupRequest): Promise<RestorePoint> {
 async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
   const { vault, source, group } = request;
   checkEscrow(await vault.journal.refresh());
+  await storeImages(request);
   const before = request.plan === undefined ? undefined : await takeOverDeadRun(vault, group, request.plan);
   await giveUpDeadRuns(vault, group);
   await releaseStaleHolds(vault);
@@ -91,6 +96,29 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
     if (before === undefined || !isFaultOfThePast(error)) throw error;
   }
   return backUpOnce(request);
+}
+
+/**
+ * Sees to it that the images which the source's disks were built on are in the vault, each as a restore point of its own. Disks of one that
+ * cannot be backed up are read in full.
+ */
+async function storeImages(request: BackupRequest): Promise<void> {
+  const { plan: _, keepTopology: __, ...plain } = request;
+  const { vault, source, readAll, watch, signal } = plain;
+  if (readAll !== undefined || source.images === undefined) return;
+  for (const { path, format, digest } of await source.images()) {
+    if (knownImage(vault.journal.state(), digest) !== undefined) continue;
+    const name = imageName(digest);
+    const image = await openFileSource([{ path, format, name }]);
+    try {
+      await backUpOnce({ ...plain, source: image, group: name, quiesce: 'never' });
+    } catch (error) {
+      if (codeOf(error) === undefined || signal?.aborted) throw error;
+      watch.remark?.(`Image ${path} could not be backed up by itself: ${error instanceof Error ? error.message : ''}`);
+    } finally {
+      await image.close();
+    }
+  }
 }
 
 function startRunFor({ vault, group, plan }: BackupRequest, disks: readonly SourceDisk[]): Promise<string> {
@@ -122,6 +150,7 @@ async function backUpRun(request: BackupRequest, { run, takenOver }: BackupRun):
     readAll: request.readAll,
     quiesce: request.quiesce,
     auditShare: request.auditShare,
+    image: (digest) => knownImage(state, digest),
   });
   try {
     await unlessAborted(request.signal, exportAll(request, { run, takenOver }, moment));
@@ -152,9 +181,9 @@ async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, 
     moment.plans.reduce((sum, plan, index) => sum + plannedBytes(plan) - doneBytes(plan, done[index] ?? []), 0),
   );
   const counts: number[] = [];
-  for (const [index, { disk, base }] of moment.plans.entries()) {
+  for (const [index, { disk, base, baseDisk = disk.name }] of moment.plans.entries()) {
     const lineage =
-      manifestAt(state, base, disk.name) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
+      manifestAt(state, base, baseDisk) ?? manifestAt(state, newestPoint(state, disk.name)?.run, disk.name);
     const parts = await exportDisk(moment, index, ticketFor(vault, run, index), lineage, {
       staging: vault.store,
       notice: (key) => staged.notice(key),

@@ -1,6 +1,7 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { ExportSummary } from '#vault/format/summary.ts';
+import { digestInName } from '#vault/images.ts';
 import type { JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { PackMoves } from '#vault/moves/pack-moves.ts';
@@ -10,6 +11,7 @@ import { receiptKey, stagingKey, topologyKey } from '#vault/store/object-names.t
 import { keptTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
+import { checkImage } from './check-image.ts';
 import { type DiskPast, type MappedDisk, mapDisk } from './map-disk.ts';
 
 interface CommittedWork {
@@ -141,9 +143,11 @@ async function mapOne(
   if (summary.disk !== disk)
     throw new EkkoError('part-refused', `Disk ${number} of run ${run} is ${disk}, its export says ${summary.disk}.`);
   const past = pastOf(state, summary);
-  const mapped = await mapDisk({ ...vault, journal: fixed(vault, state) }, run, number, summary, past);
+  const reader = { ...vault, journal: fixed(vault, state) };
+  const mapped = await mapDisk(reader, run, number, summary, past);
   if (mapped.totals.auditFailures > 0) throw auditFailed(disk, mapped);
   for (const pack of mapped.packs) if (state.condemned.has(pack)) throw condemned(run, pack);
+  await checkImage(reader, disk, mapped.manifest);
   return { number, summary, past, mapped };
 }
 
@@ -154,15 +158,20 @@ function fixed({ journal }: Vault, state: VaultState): PackMoves {
 
 /** Which earlier states the commit builds on. An expired base serves until it is condemned; without its base the run is refused. */
 function pastOf(state: VaultState, summary: ExportSummary): DiskPast {
-  const manifestIn = (point: CommittedPoint | undefined) =>
-    point?.disks.find((disk) => disk.name === summary.disk)?.manifest;
-  const newest = [...state.points.values()].map(manifestIn).findLast((manifest) => manifest !== undefined);
+  const manifestIn = (point: CommittedPoint | undefined, name: string) =>
+    point?.disks.find((disk) => disk.name === name)?.manifest;
+  const newest = [...state.points.values()]
+    .map((point) => manifestIn(point, summary.disk))
+    .findLast((manifest) => manifest !== undefined);
   if (summary.base === undefined) return { base: undefined, newest };
-  const base = manifestIn(state.points.get(summary.base) ?? state.expired.get(summary.base));
-  if (base !== undefined) return { base, newest };
+  const { baseDisk = summary.disk } = summary;
+  // An exporter says which: it must not be able to have another server's disk restored as its own.
+  const isAllowed = baseDisk === summary.disk || digestInName(baseDisk) !== undefined;
+  const base = manifestIn(state.points.get(summary.base) ?? state.expired.get(summary.base), baseDisk);
+  if (base !== undefined && isAllowed) return { base, newest };
   throw new EkkoError(
     'part-refused',
-    `Disk ${summary.disk} counts from restore point ${summary.base}, which the vault does not have.`,
+    `Disk ${summary.disk} counts from ${baseDisk} in restore point ${summary.base}, which the vault does not have, or which is no image.`,
   );
 }
 

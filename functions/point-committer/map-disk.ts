@@ -48,10 +48,9 @@ export async function mapDisk(
 ): Promise<MappedDisk> {
   const base = await readPast(vault, past.base);
   const newest = past.newest === past.base ? base : await unlessUnreadable(readPast(vault, past.newest));
-  if (base !== undefined && base.diskSize !== summary.diskSize) throw resized(summary, base.diskSize);
-  const pages = base
-    ? [...base.pages]
-    : Array.from({ length: pagesOf(summary.diskSize) }, (): string | undefined => undefined);
+  if (base !== undefined && !fits(summary, base.diskSize)) throw resized(summary, base.diskSize);
+  // Behind an image's end its disk is zero.
+  const pages = Array.from({ length: pagesOf(summary.diskSize) }, (_, page) => base?.pages[page]);
   const draft = { vault, redirects: openRedirects(vault, () => knownMoves(vault)), packs: new Set<string>() };
   const totals = noTotals();
   const writing = new Set<Promise<void>>();
@@ -149,6 +148,11 @@ function checkCoverage(summary: ExportSummary, totals: PartTotals): void {
   if (summary.base !== undefined || totals.listedSegments === expected) return;
   const found = `${totals.listedSegments} of the ${expected} segments of disk ${summary.disk}`;
   throw new EkkoError('run-incomplete', `The full read names ${found}. Abandon the run and back up again.`);
+}
+
+/** A disk may be larger than the image that it was built on; else it has the size that it had. */
+function fits({ baseDisk, diskSize }: ExportSummary, before: number): boolean {
+  return baseDisk === undefined ? before === diskSize : before <= diskSize;
 }
 
 function resized(summary: ExportSummary, before: number): EkkoError {

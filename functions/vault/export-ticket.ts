@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { EkkoError } from './errors.ts';
+import { digestInName, type KnownImage, knownImage } from './images.ts';
 import { MOST_DISKS } from './journal/entries.ts';
 import {
   type Check,
@@ -45,6 +46,8 @@ export interface TicketDisk {
   readonly token: Buffer;
   /** The newest restore points that hold the disk, newest first: what a bitmap may count from, and where unchanged segments lie. */
   readonly points: readonly KnownDisk[];
+  /** The image that the disk was built on, where the vault has it. */
+  readonly image?: KnownImage;
 }
 
 export interface KnownDisk {
@@ -66,13 +69,17 @@ export interface UploadRight {
 const MOST_POINTS = 32;
 const LONGEST_URL = 4096;
 
-/** What the vault has to say for the disks `indexes` of a run. `names` are those of all disks of the run, by number. */
+/**
+ * What the vault has to say for the disks `indexes` of a run. `names` are those of all disks of the run, by number; `images` the digests of the
+ * images that some were built on.
+ */
 export function serverTicket(
   vault: Vault,
   run: string,
   names: readonly string[],
   indexes: readonly number[],
   rest: Pick<ServerTicket, 'upload' | 'quiesce' | 'bandwidth' | 'readAll'>,
+  images: ReadonlyMap<number, string> = new Map(),
 ): ServerTicket {
   const { epoch, staging } = vault.keyring.newest;
   const wanted = indexes.map((index) => {
@@ -84,7 +91,10 @@ export function serverTicket(
     vault.journal.state(),
     wanted.map((disk) => disk.name),
   );
-  const disks = wanted.map((disk) => ({ ...disk, points: known.get(disk.name) ?? [] }));
+  const disks = wanted.map((disk) => {
+    const image = knownImage(vault.journal.state(), images.get(disk.index) ?? '');
+    return { ...disk, points: known.get(disk.name) ?? [], ...(image === undefined ? {} : { image }) };
+  });
   return { vault: vault.id, run, epoch, stagingPublicKey: staging.publicKey, disks, ...rest };
 }
 
@@ -141,7 +151,26 @@ const ticketDisk: Check<TicketDisk> = (value, what) =>
     name: field('name', label),
     token: field('token', bytes32),
     points: field('points', listOf(knownPoint, MOST_POINTS)),
+    ...imageIn(field('image', optional(ticketImage))),
   }));
+
+function imageIn(image: KnownImage | undefined): Pick<TicketDisk, 'image'> {
+  return image === undefined ? {} : { image };
+}
+
+const ticketImage: Check<KnownImage> = (value, what) =>
+  readFields(value, what, (field) => ({
+    name: field('name', imageLabel),
+    point: field('point', runId),
+    size: field('size', integer(Number.MAX_SAFE_INTEGER)),
+    manifest: field('manifest', name),
+  }));
+
+const imageLabel: Check<string> = (value, what) => {
+  const found = label(value, what);
+  if (digestInName(found) !== undefined) return found;
+  throw new EkkoError('bad-format', `${what} is not the name of an image.`);
+};
 
 const knownPoint: Check<KnownDisk> = (value, what) =>
   readFields(value, what, (field) => ({

@@ -9,8 +9,8 @@ import {
   type VaultDescription,
 } from './format/vault-description.ts';
 import type { JournalEntry } from './journal/entries.ts';
-import type { NamedRecipient } from './journal/key-entries.ts';
 import type { Journal } from './journal/journal.ts';
+import type { NamedRecipient } from './journal/key-entries.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { openVaultJournal, type VaultJournal } from './journal/vault-journal.ts';
 import { listEpochObjects } from './key-epochs/epoch-objects.ts';

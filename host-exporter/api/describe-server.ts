@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import type { Domain } from '../libvirt/domain.ts';
 import { describeDomain, diskName } from '../libvirt/domain-disks.ts';
+import { findServerImages } from '../libvirt/server-images.ts';
 import type { Virsh } from '../libvirt/virsh.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { ApiError } from './api-error.ts';
@@ -34,8 +37,12 @@ export function checkRole(caller: Caller, roles: readonly string[]): void {
   throw new ApiError(403, 'forbidden', `One of these roles is needed in the server's project: ${roles.join(', ')}.`);
 }
 
-/** What `GET /v1/servers/{server}` says; without effect on the guest. Sizes in bytes. */
-export async function describeServer(virsh: Virsh, domain: Domain): Promise<object> {
+/** What `GET /v1/servers/{server}` says; without effect on the guest. Sizes in bytes. `digests` of images, by the name of the disk on them. */
+export async function describeServer(
+  virsh: Virsh,
+  domain: Domain,
+  digests: ReadonlyMap<string, string> = new Map(),
+): Promise<object> {
   const sizes = parseSizes(await virsh.run(['domblkinfo', domain.uuid, '--all']));
   // Of a stopped server the size of a disk elsewhere is not known.
   const known = domain.disks.filter(({ device }) => sizes.has(device));
@@ -43,8 +50,43 @@ export async function describeServer(virsh: Virsh, domain: Domain): Promise<obje
     ...{ name: diskName(domain, disk), device: disk.device, kind: disk.volume === undefined ? 'local' : 'volume' },
     ...{ size: sizes.get(disk.device)?.capacity, bytesUsed: sizes.get(disk.device)?.allocation },
     ...(disk.volume === undefined ? { image: disk.base } : { volume: disk.volume }),
+    ...digestOf(digests.get(diskName(domain, disk))),
   }));
   return { server: domain.uuid, name: domain.serverName, disks };
+}
+
+function digestOf(imageDigest: string | undefined): { readonly imageDigest?: string } {
+  return imageDigest === undefined ? {} : { imageDigest };
+}
+
+/** How long a caller waits for images that are being read. Milliseconds. */
+const PATIENCE_MS = 6_000;
+
+/**
+ * Digests of the images that a server's disks were built on, by name of the disk; '' for one that is still being read, none for one that cannot
+ * be. A server that is stopped has none.
+ */
+export async function digestsOf(
+  virsh: Virsh,
+  server: string,
+  measured: MeasuredImages,
+  patienceMs = PATIENCE_MS,
+): Promise<ReadonlyMap<string, string>> {
+  const found = await findServerImages(virsh, server, measured).catch(() => []);
+  const late = new AbortController();
+  const waiting = found.length === 0 ? Promise.resolve('') : sleep(patienceMs, '', { signal: late.signal });
+  const digests = await Promise.all(
+    found.map(async ({ disk, image }): Promise<readonly [string, string | undefined]> => {
+      const digest = image.then(
+        (one) => one.digest,
+        () => undefined,
+      );
+      return [disk, await Promise.race([digest, waiting])];
+    }),
+  );
+  waiting.catch(() => undefined);
+  late.abort();
+  return new Map(digests.flatMap(([disk, digest]) => (digest === undefined ? [] : [[disk, digest]])));
 }
 
 /** The table of `virsh domblkinfo --all`: target, capacity, allocation, physical. */

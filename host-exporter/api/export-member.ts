@@ -26,17 +26,22 @@ export async function exportMember({ moment, ticket, budget, ...rest }: MemberEx
       await moment.read(index, offset, length, into);
     },
   };
-  for (const [index, { disk, base }] of moment.plans.entries()) {
+  for (const [index, { disk, base, baseDisk }] of moment.plans.entries()) {
     const own = ticket.disks.find(({ name }) => name === disk.name);
     if (own === undefined) throw new RangeError(`The moment has disk ${disk.name}, the ticket has not.`);
-    await exportDisk(paced, index, diskTicket(ticket, own), lineageOf(own, base), {
+    await exportDisk(paced, index, diskTicket(ticket, own), lineageOf(own, base, baseDisk), {
       ...{ staging, notice, bandwidth: ticket.bandwidth, partSegments: SEGMENTS_PER_PART },
       progress: (bytes) => progress(disk.name, bytes),
     });
   }
 }
 
-/** What unchanged content is looked for in: the point counted from, else the newest. */
-function lineageOf({ points }: TicketDisk, base: string | undefined): string | undefined {
+/** What unchanged content is looked for in: the image or the point counted from, else the newest. */
+function lineageOf(
+  { points, image }: TicketDisk,
+  base: string | undefined,
+  baseDisk: string | undefined,
+): string | undefined {
+  if (baseDisk !== undefined && image?.name === baseDisk) return image.manifest;
   return (points.find(({ run }) => run === base) ?? points[0])?.manifest;
 }

@@ -4,6 +4,7 @@ import { EkkoError } from '#vault/errors.ts';
 import { trustAuthority } from '#vault/store/swift/authority.ts';
 import { openExchange } from '#vault/store/swift/http-exchange.ts';
 import { PATIENCE } from '#vault/store/swift/patience.ts';
+import { openMeasuredImages } from '../changed-blocks/measured-images.ts';
 import { createBudget } from './budget.ts';
 import type { ExporterSettings } from './exporter-settings.ts';
 import { openIdentify } from './identity.ts';
@@ -43,9 +44,17 @@ export async function startExporter({
   const quick: Peers = { ...peers, patience: { ...PATIENCE, retries: 2, attemptMs: 20_000, silenceMs: 15_000 } };
   const login = openServiceLogin(quick, settings);
   const budget = createBudget(settings.bandwidth);
-  const members = await openMembers({ settings, peers, budget, log, ...(watchdogCommand ? { watchdogCommand } : {}) });
+  const images = openMeasuredImages(settings.state_directory);
+  const members = await openMembers({
+    settings,
+    peers,
+    budget,
+    images,
+    log,
+    ...(watchdogCommand ? { watchdogCommand } : {}),
+  });
   const identify = openIdentify(quick, login, settings.keystone.auth_url);
-  const routes = exporterRoutes({ settings, peers: quick, identify, members, version });
+  const routes = exporterRoutes({ settings, peers: quick, identify, members, images, version });
   const server = await startServer(routes, await placeOf(settings), log);
   const stopRegistration = startRegistration(quick, login, settings, log);
   return {

@@ -1,5 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import type { ServerTicket } from '#vault/export-ticket.ts';
+import { imageName } from '#vault/images.ts';
 import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
 import { giveUp, keepRecord, type MemberContext, passOf } from './member-context.ts';
 import type { MemberReport, MemberState } from './member-report.ts';
@@ -33,6 +34,7 @@ function requestOf({ run, disks, quiesce, readAll }: ServerTicket, auditShare: n
     ...{ run, quiesce, readAll, auditShare },
     known: (point, disk) => pointsOf(disk).find((one) => one.run === point)?.size,
     newest: (disk) => pointsOf(disk)[0]?.run,
+    image: (digest) => disks.find(({ image }) => image?.name === imageName(digest))?.image,
   };
 }
 

@@ -1,8 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
+import { digestInName } from '#vault/images.ts';
 import { openTemporaryUrlStore } from '#vault/staging/temporary-url-store.ts';
+import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
+import { openImageSource } from '../libvirt/image-source.ts';
 import { type LibvirtSource, openLibvirtSource } from '../libvirt/libvirt-source.ts';
+import { openVirsh } from '../libvirt/virsh.ts';
 import { thawAllLeftBehind } from '../qemu/must-thaw.ts';
 import type { Budget } from './budget.ts';
 import type { ExporterSettings } from './exporter-settings.ts';
@@ -28,17 +32,24 @@ export interface MembersOptions {
   readonly settings: ExporterSettings;
   readonly peers: Peers;
   readonly budget: Budget;
+  readonly images: MeasuredImages;
   readonly watchdogCommand?: readonly string[];
   readonly log: (message: string) => void;
 }
 
 /** Thaws and clears up first what an exporter that died has left behind; what it had staged can still be ended. */
 export async function openMembers(options: MembersOptions): Promise<Members> {
-  const { settings, peers, budget, log } = options;
+  const { settings, peers, budget, images, log } = options;
   const records = await openRunRecords(settings.state_directory);
   const exports = pLimit(settings.exports_at_once);
   const members = new LRUCache<string, Member>({ max: KEPT });
   const keyOf = (run: string, server: string) => `${server} ${run}`;
+
+  /** What a run of `disks` reads of a server: its disks, or the images that they were built on. */
+  function openFor(server: string, disks: readonly string[]): LibvirtSource {
+    if (!areImages(disks)) return open(server, disks);
+    return openImageSource(openVirsh({ uri: settings.libvirt, program: 'virsh' }), server, disks, images);
+  }
 
   function open(server: string, disks?: readonly string[]): LibvirtSource {
     return openLibvirtSource({
@@ -46,6 +57,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       ...{ domain: server, scratchDirectory: settings.scratch_directory, stateDirectory: settings.state_directory },
       ...{ scratchLowWater: settings.scratch_low_water, freezeMs: settings.freeze_seconds * 1000, thaw: THAW },
       watchdogMs: (settings.freeze_seconds + settings.watchdog_seconds) * 1000,
+      images,
       ...(disks === undefined ? {} : { disks }),
       ...(options.watchdogCommand === undefined ? {} : { watchdogCommand: options.watchdogCommand }),
     });
@@ -68,7 +80,8 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   }
 
   async function pickUp({ run, server, project, report }: RunRecord): Promise<void> {
-    const source = open(server);
+    const names = report.disks.map(({ name }) => name);
+    const source = areImages(names) ? openFor(server, names) : open(server);
     if (report.state === 'staged') {
       create(run, server, project, source, report);
       return;
@@ -87,8 +100,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   function join(run: string, server: string, project: string, disks: readonly string[]): Member {
     const there = members.get(keyOf(run, server));
     if (there !== undefined && !isOver(there)) return there;
-    for (const other of members.values()) if (other.server === server && other.run !== run) supersede(other);
-    return create(run, server, project, open(server, disks));
+    const isRival = (other: Member) => other.server === server && other.run !== run && !areImages(namesOf(other));
+    // Images are read beside everything else.
+    if (!areImages(disks)) for (const other of [...members.values()].filter(isRival)) supersede(other);
+    return create(run, server, project, openFor(server, disks));
   }
 
   /** An earlier run that holds nothing is forgotten: its end would take the new one's bitmaps. Throws `busy` for one that does. */
@@ -109,6 +124,14 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
 function isOver(member: Member): boolean {
   const { state, retryable } = member.report();
   return state === 'ended' || (state === 'failed' && retryable !== true);
+}
+
+function namesOf(member: Member): readonly string[] {
+  return member.report().disks.map(({ name }) => name);
+}
+
+function areImages(disks: readonly string[]): boolean {
+  return disks.length > 0 && disks.every((disk) => digestInName(disk) !== undefined);
 }
 
 function isHolding(member: Member): boolean {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import { openVirsh } from '../libvirt/virsh.ts';
 import { textOf } from '../qemu/json-value.ts';
 import { ApiError } from './api-error.ts';
-import { checkRole, describeServer, findOwnDomain } from './describe-server.ts';
+import { checkRole, describeServer, digestsOf, findOwnDomain } from './describe-server.ts';
 import type { ExporterSettings } from './exporter-settings.ts';
 import type { Caller, Identify } from './identity.ts';
 import type { Member } from './member.ts';
@@ -18,6 +19,7 @@ export interface RouteParts {
   readonly peers: Peers;
   readonly identify: Identify;
   readonly members: Members;
+  readonly images: MeasuredImages;
   readonly version: string;
 }
 
@@ -25,14 +27,14 @@ const MEMBER = '/v1/runs/:run/servers/:server';
 const STEPS = ['freeze', 'checkpoint', 'thaw', 'export'] as const;
 
 /** The API (docs/operations.md, "The exporter"). */
-export function exporterRoutes({ settings, peers, identify, members, version }: RouteParts): readonly Route[] {
+export function exporterRoutes({ settings, peers, identify, members, images, version }: RouteParts): readonly Route[] {
   const virsh = openVirsh({ uri: settings.libvirt, program: 'virsh' });
   const catalog = settings.catalog.replace(/\/$/, '');
 
   async function showServer(request: ApiRequest): Promise<object> {
     const caller = await identify(request.token);
     const domain = await findOwnDomain(virsh, request.part('server'), caller, settings.roles);
-    return describeServer(virsh, domain);
+    return describeServer(virsh, domain, await digestsOf(virsh, domain.uuid, images));
   }
 
   function accessOf(run: string, server: string, token: string): CatalogAccess {

@@ -5,15 +5,19 @@
 import { EkkoError } from '#vault/errors.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import type { GuestDisk } from '../qemu/guest-disks.ts';
-import { asObjects, type JsonObject, textOf } from '../qemu/json-value.ts';
+import { layersOf } from '../qemu/image-layers.ts';
+import { asObject, asObjects, type JsonObject, memberOf, textOf } from '../qemu/json-value.ts';
 import type { QmpClient } from '../qemu/qmp-client.ts';
 import { OWN_PREFIX, type Parent } from './bitmaps.ts';
 import { FILE_SUFFIX, removeOwnParts } from './clean-up.ts';
+import { endsIn, type ImageBase } from './image-base.ts';
 import type { ScratchArea } from './scratch.ts';
 
 export interface FleecedDisk {
   readonly disk: GuestDisk;
   readonly parent: Parent;
+  /** The image that the disk is planned on, if it is. */
+  readonly image: ImageBase | undefined;
   /** Names the scratch node, the job, the export and its name alike. */
   readonly id: string;
   /** The scratch file. */
@@ -89,8 +93,19 @@ function actionsFor({ disk, parent, id }: FleecedDisk, bitmap: string): readonly
 
 /** Shows the scratch nodes over NBD, read-only, each under its id. */
 export async function exportFleecing(qmp: QmpClient, fleeced: readonly FleecedDisk[]): Promise<void> {
-  for (const { id, parent } of fleeced) {
-    const bitmaps = parent.bitmap === undefined ? [] : [FROZEN_BITMAP];
-    await qmp.execute('block-export-add', { id, type: 'nbd', 'node-name': id, name: id, writable: false, bitmaps });
+  for (const { id, parent, image } of fleeced) {
+    const shown = {
+      bitmaps: parent.bitmap === undefined ? [] : [FROZEN_BITMAP],
+      ...(image === undefined ? {} : { 'allocation-depth': true }),
+    };
+    await qmp.execute('block-export-add', { id, type: 'nbd', 'node-name': id, name: id, writable: false, ...shown });
   }
+}
+
+/** Whether the scratch node's chain is still the disk's as it was when the image was chosen: depths are counted along it. */
+export async function standsOn(qmp: QmpClient, { id, image }: FleecedDisk): Promise<boolean> {
+  if (image === undefined) return false;
+  const nodes = asObjects(await qmp.execute('query-named-block-nodes'), 'the answer to query-named-block-nodes');
+  const node = nodes.find((one) => textOf(one, 'node-name') === id);
+  return node !== undefined && endsIn(layersOf(asObject(memberOf(node, 'image'), id), id), image);
 }

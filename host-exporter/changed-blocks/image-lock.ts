@@ -1,22 +1,33 @@
 import { type FileHandle, readFile } from 'node:fs/promises';
 import { EkkoError } from '#vault/errors.ts';
+import type { FileIdentity } from '../qemu/file-identity.ts';
 import { deviceNumber } from './device-number.ts';
 
-/** QEMU locks byte 100 + n of an image for permission n that it uses; 1 is writing (QEMU's block/file-posix.c). */
+/** QEMU locks byte 100 + n of an image for permission n that it uses; 0 is reading, 1 writing (QEMU's block/file-posix.c). */
+const READER_BYTE = 100;
 const WRITER_BYTE = 101;
 const OFD_LOCK = /^\d+: OFDLCK\s+\S+\s+\S+\s+\S+\s+([0-9a-f]+:[0-9a-f]+:\d+)\s+(\d+)\s+(\d+|EOF)$/;
 
 /** True when a QEMU on this host has the file open for writing. A reader of a raw image would not be refused. */
 export async function isWrittenByQemu(handle: FileHandle): Promise<boolean> {
   const { dev, ino } = await handle.stat({ bigint: true });
-  const { major, minor } = deviceNumber(dev);
-  const file = `${hex(major)}:${hex(minor)}:${ino}`;
+  return isLocked(dev, ino, WRITER_BYTE);
+}
+
+/** True when a QEMU on this host has the file open as an image, if only to read it. */
+export function isReadByQemu({ device, inode }: Pick<FileIdentity, 'device' | 'inode'>): Promise<boolean> {
+  return isLocked(BigInt(device), BigInt(inode), READER_BYTE);
+}
+
+async function isLocked(device: bigint, inode: bigint, byte: number): Promise<boolean> {
+  const { major, minor } = deviceNumber(device);
+  const file = `${hex(major)}:${hex(minor)}:${inode}`;
   // Where the kernel does not show its locks nothing can be said.
   const locks = await readFile('/proc/locks', 'latin1').catch(() => '');
   return locks.split('\n').some((line) => {
     const [, where, start, end] = OFD_LOCK.exec(line) ?? [];
     if (where !== file) return false;
-    return Number(start) <= WRITER_BYTE && (end === 'EOF' || Number(end) >= WRITER_BYTE);
+    return Number(start) <= byte && (end === 'EOF' || Number(end) >= byte);
   });
 }
 

@@ -13,8 +13,11 @@ import { type NbdClient, STATUS_DIRTY, STATUS_ZERO } from '../qemu/nbd-client.ts
 import type { NbdExtent } from '../qemu/nbd-replies.ts';
 import { auditStretches } from './audit-stretches.ts';
 import type { DiskPlan, FullReason, SourceDisk } from './changed-block-source.ts';
+import type { ImageBase } from './image-base.ts';
 
 export const ALLOCATION_CONTEXT = 'base:allocation';
+/** Which image of the chain each part of a disk lies in: 1 is the one that is exported; 0: in none (QEMU docs/interop/nbd.txt). */
+export const DEPTH_CONTEXT = 'qemu:allocation-depth';
 
 export interface AuditSettings {
   /** Share of the clean, non-zero segments to read again, 0-1. */
@@ -52,16 +55,57 @@ export async function planChanges(
   checkSize(disk, allocation);
   const all = [{ first: 0, count: segmentsOf(disk.size) }];
   const dirty = await touched(changes, disk, all, dirtyContext, (flags) => (flags & STATUS_DIRTY) !== 0);
-  // Asking about the whole disk makes QEMU read all of its mapping tables: the audit looks at parts of a large one.
-  const stretches = audit.share > 0 ? auditStretches(segmentsOf(disk.size), audit.random) : [];
-  const present = await nonZero(allocation, disk, unite(closeGaps(dirty, GAP_SEGMENTS), stretches));
-  const data = intersect(dirty, present);
-  const clean = subtract(intersect(present, stretches), dirty);
-  const share = Math.min(1, (audit.share * segmentsOf(disk.size)) / Math.max(1, countSegments(stretches)));
   return {
     disk,
     base,
     fullReason: undefined,
+    ...(await listChanges(disk, allocation, dirty, segmentsOf(disk.size), audit)),
+  };
+}
+
+/** What the images above the last of a disk's chain hold is read; the rest is the image that it was built on. */
+export interface ImagePlan {
+  readonly fullReason: FullReason;
+  readonly base: Pick<ImageBase, 'point' | 'name' | 'size'>;
+  /** Number of the image's own layer in the chain as exported, the first being 1. */
+  readonly depth: number;
+}
+
+/**
+ * The plan of a disk that counts from the image it was built on: what its own layers hold, zeros that hide the image too, and a sample of
+ * the image's segments as the bitmap audit has it. `depths` must have negotiated `qemu:allocation-depth`, `allocation` `base:allocation`.
+ */
+export async function planOnImage(
+  disk: SourceDisk,
+  { fullReason, base, depth }: ImagePlan,
+  clients: { readonly allocation: NbdClient; readonly depths: NbdClient },
+  audit: AuditSettings,
+): Promise<DiskPlan> {
+  const { allocation, depths } = clients;
+  checkSize(disk, allocation);
+  checkSize(disk, depths);
+  const all = [{ first: 0, count: segmentsOf(disk.size) }];
+  // Whatever is not surely the image's, or nobody's, is taken for the disk's own.
+  const own = await touched(depths, disk, all, DEPTH_CONTEXT, (flags) => flags !== 0 && flags !== depth);
+  const listed = await listChanges(disk, allocation, own, segmentsOf(base.size), audit);
+  return { disk, base: base.point, baseDisk: base.name, fullReason, ...listed };
+}
+
+/** `audited`: segments from the first that the base has. */
+async function listChanges(
+  disk: SourceDisk,
+  allocation: NbdClient,
+  dirty: readonly SegmentRun[],
+  audited: number,
+  audit: AuditSettings,
+): Promise<Pick<DiskPlan, 'data' | 'zero' | 'audit'>> {
+  // Asking about the whole disk makes QEMU read all of its mapping tables: the audit looks at parts of a large one.
+  const stretches = audit.share > 0 ? auditStretches(audited, audit.random) : [];
+  const present = await nonZero(allocation, disk, unite(closeGaps(dirty, GAP_SEGMENTS), stretches));
+  const data = intersect(dirty, present);
+  const clean = subtract(intersect(present, stretches), dirty);
+  const share = Math.min(1, (audit.share * audited) / Math.max(1, countSegments(stretches)));
+  return {
     data,
     zero: subtract(dirty, data),
     audit: sample(clean, share, audit.mostSegments, audit.random),

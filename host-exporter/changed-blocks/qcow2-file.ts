@@ -7,25 +7,44 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EkkoError } from '#vault/errors.ts';
 import { type NbdClient, openNbd } from '../qemu/nbd-client.ts';
-import type { MomentRequest } from './changed-block-source.ts';
+import type { MomentRequest, SourceDisk } from './changed-block-source.ts';
+import { layersOfFile } from './file-layers.ts';
 import { type FoundFile, type HeldFile, reasonForFile } from './held-file.ts';
+import { chooseImage } from './image-base.ts';
 import { imageFailure } from './image-lock.ts';
-import { ALLOCATION_CONTEXT, planFull } from './plan-disk.ts';
+import type { MeasuredImages } from './measured-images.ts';
+import { ALLOCATION_CONTEXT, type AuditSettings, DEPTH_CONTEXT, planFull, planOnImage } from './plan-disk.ts';
 
 const START_MS = 10_000;
 const POLL_MS = 10;
 const LONGEST_COMPLAINT = 4096;
+const MOST_AUDITED = 256;
 
 type Server = ChildProcessByStdio<null, null, Readable>;
 
-/** A qcow2 image that no QEMU writes: shown by a read-only qemu-nbd of our own, which also keeps a guest from starting meanwhile. */
-export async function holdQcow2File({ disk, path }: FoundFile, request: MomentRequest): Promise<HeldFile> {
+/**
+ * A qcow2 image that no QEMU writes: shown by a read-only qemu-nbd of our own, which also keeps a guest from starting meanwhile. With `images`
+ * one that was built on an image which the vault has is planned on that.
+ */
+export async function holdQcow2File(
+  { disk, path }: FoundFile,
+  request: MomentRequest,
+  images?: MeasuredImages,
+): Promise<HeldFile> {
+  const fullReason = reasonForFile(disk, request);
+  const choose = async () =>
+    images && request.image && chooseImage(images, await describe(disk, path), fullReason, request, itself);
+  const before = await choose();
   const directory = await mkdtemp(join(tmpdir(), 'ekko-nbd-'));
   const socketPath = join(directory, 's');
   // Without --persistent it ends with our one connection, so an exporter that dies leaves no lock on the image.
-  const server = spawn('qemu-nbd', ['--read-only', '--format=qcow2', `--socket=${socketPath}`, path], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const server = spawn(
+    'qemu-nbd',
+    ['--read-only', '--format=qcow2', '--allocation-depth', `--socket=${socketPath}`, path],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   const ended = once(server, 'close').catch((cause: unknown) => cause);
   async function release(client?: NbdClient): Promise<void> {
     await client?.close();
@@ -36,13 +55,30 @@ export async function holdQcow2File({ disk, path }: FoundFile, request: MomentRe
   let client: NbdClient | undefined;
   try {
     client = await connectWhenReady(server, ended, { socketPath, path });
-    const plan = await planFull(disk, client, reasonForFile(disk, request));
+    // The image's file was the same when it was opened as before and after.
+    const after = before && (await choose());
+    const base = after?.name === before?.name ? after : undefined;
+    const clients = { allocation: client, depths: client };
+    const plan = base
+      ? await planOnImage(disk, { fullReason, base, depth: base.layers }, clients, auditOf(request))
+      : await planFull(disk, client, fullReason);
     const { read } = client;
     return { plan, read, close: () => release(client) };
   } catch (error) {
     await release(client);
     throw error;
   }
+}
+
+/** Nobody else has it open. */
+const itself = () => Promise.resolve(true);
+
+async function describe({ size }: SourceDisk, path: string) {
+  return { size, layers: await layersOfFile(path) };
+}
+
+function auditOf({ auditShare }: MomentRequest): AuditSettings {
+  return { share: auditShare, mostSegments: MOST_AUDITED, random: Math.random };
 }
 
 async function connectWhenReady(
@@ -63,7 +99,9 @@ async function connectWhenReady(
   });
   for (const end = performance.now() + START_MS; performance.now() < end; await sleep(POLL_MS)) {
     if (!running) throw imageFailure('qemu-nbd', path, complaint);
-    const client = await openNbd({ socketPath, exportName: '', contexts: [ALLOCATION_CONTEXT] }).catch(() => undefined);
+    const client = await openNbd({ socketPath, exportName: '', contexts: [ALLOCATION_CONTEXT, DEPTH_CONTEXT] }).catch(
+      () => undefined,
+    );
     if (client) return client;
   }
   throw new EkkoError('qemu-failed', `qemu-nbd did not show ${path} within ${START_MS} ms: ${complaint}`);

@@ -3,9 +3,10 @@ import { isQemuGone, type QmpClient } from '../qemu/qmp-client.ts';
 import { removeBitmaps } from './bitmaps.ts';
 import type { MomentRequest } from './changed-block-source.ts';
 import { removeOwnParts, resumeAfterIoError } from './clean-up.ts';
-import { planExported } from './exported-plans.ts';
-import { CHANGES_CONTEXT, type FleecedDisk } from './fleecing.ts';
+import { type ExportedDisk, planExported } from './exported-plans.ts';
+import { CHANGES_CONTEXT, type FleecedDisk, standsOn } from './fleecing.ts';
 import { createHeldMoment, type EndableMoment, type Outcome } from './held-moment.ts';
+import type { MeasuredImages } from './measured-images.ts';
 import type { QemuSettings } from './qemu-settings.ts';
 import type { Quiesced } from './quiesce.ts';
 import type { ScratchArea } from './scratch.ts';
@@ -16,6 +17,7 @@ import { toSourceDisk } from './select-disks.ts';
 export interface GuestContext {
   readonly settings: QemuSettings;
   readonly area: ScratchArea;
+  readonly images: MeasuredImages;
   /** The monitor, connected anew when the connection was lost. */
   monitor(): Promise<QmpClient>;
 }
@@ -35,8 +37,8 @@ export async function openMoment(guest: GuestContext, qmp: QmpClient, taken: Tak
   const guard = guardScratch(qmp, guest.area, guest.settings, taken.wasRunning);
   const clients: NbdClient[] = [];
   const place = { socketPath: guest.area.nbdSocket, dirtyContext: CHANGES_CONTEXT };
-  const disks = taken.fleeced.map(({ disk, parent, id }) => ({ disk: toSourceDisk(disk), parent, exportName: id }));
   try {
+    const disks = await Promise.all(taken.fleeced.map((one) => exportedDisk(qmp, one)));
     const plans = await planExported(disks, place, taken.request, guest.settings, clients);
     return createHeldMoment({
       ...{ plans, clients, quiesced: taken.quiesced, broken: guard.broken },
@@ -51,6 +53,12 @@ export async function openMoment(guest: GuestContext, qmp: QmpClient, taken: Tak
     await Promise.all(clients.map((client) => client.close()));
     throw guard.broken() ?? error;
   }
+}
+
+async function exportedDisk(qmp: QmpClient, one: FleecedDisk): Promise<ExportedDisk> {
+  const { disk, parent, image, id: exportName } = one;
+  const usable = image !== undefined && (await standsOn(qmp, one));
+  return { disk: toSourceDisk(disk), parent, exportName, ...(usable ? { image: { base: image, exportName } } : {}) };
 }
 
 async function finish(guest: GuestContext, taken: TakenMoment, clients: readonly NbdClient[], outcome: Outcome) {

@@ -1,12 +1,16 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { GuestDisk } from '../qemu/guest-disks.ts';
 import { refuseUnsafeThreads } from '../qemu/iothreads.ts';
 import { thawLeftBehind } from '../qemu/must-thaw.ts';
+import { hasOpened } from '../qemu/opened-files.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp-client.ts';
 import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
-import type { ChangedBlockSource, MomentRequest, SourceDisk } from './changed-block-source.ts';
+import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from './changed-block-source.ts';
 import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
 import type { EndableMoment } from './held-moment.ts';
+import { chooseImage, measureBases } from './image-base.ts';
+import { type MeasuredImage, openMeasuredImages } from './measured-images.ts';
 import { type GuestContext, openMoment } from './qemu-moment.ts';
 import { completeSettings, type QemuSourceOptions } from './qemu-settings.ts';
 import { quiesceGuest } from './quiesce.ts';
@@ -20,6 +24,7 @@ import { selectDisks, toSourceDisk } from './select-disks.ts';
 export async function openQemuSource(options: QemuSourceOptions): Promise<ChangedBlockSource> {
   const settings = completeSettings(options);
   const area = openScratch(settings.scratchDirectory, settings.qmpSocket);
+  const images = openMeasuredImages(settings.stateDirectory);
   let qmp = await connectQmp(settings.qmpSocket);
   let moment: EndableMoment | undefined;
   let taking = false;
@@ -34,6 +39,14 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
     return (await selectDisks(await monitor(), settings.disks)).map(toSourceDisk);
   }
 
+  async function baseImages(): Promise<readonly BaseImage[]> {
+    const found = await selectDisks(await monitor(), settings.disks);
+    return measureBases(
+      images,
+      found.map(({ layers }) => layers),
+    );
+  }
+
   async function take(request: MomentRequest): Promise<EndableMoment> {
     if (taking || moment?.held) {
       throw new EkkoError(
@@ -43,7 +56,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
     }
     taking = true;
     try {
-      moment = await takeMoment({ settings, area, monitor }, request);
+      moment = await takeMoment({ settings, area, images, monitor }, request);
       return moment;
     } finally {
       taking = false;
@@ -59,7 +72,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
     }
   }
 
-  return { disks, take, close };
+  return { disks, images: baseImages, take, close };
 }
 
 async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<EndableMoment> {
@@ -72,7 +85,7 @@ async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<
   await refuseUnsafeThreads(qmp, disks);
   const nodes = new Set(disks.map((disk) => disk.node));
   const name = area.moment();
-  const fleeced = disks.map((disk, index) => ({ disk, parent: chooseParent(disk, request), ...name(index) }));
+  const fleeced = await Promise.all(disks.map((disk, index) => decide(guest, request, disk, name(index))));
   // A run that is tried again finds its own bitmap of the last try, which counts from then.
   await removeBitmaps(qmp, nodes, (found) => found === bitmap);
   try {
@@ -81,6 +94,20 @@ async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<
     await undo(guest, nodes, bitmap).catch(() => undefined);
     throw error;
   }
+}
+
+/** From what the disk is read. */
+async function decide(
+  { settings, images }: GuestContext,
+  request: MomentRequest,
+  disk: GuestDisk,
+  named: { readonly id: string; readonly file: string },
+): Promise<FleecedDisk> {
+  const parent = chooseParent(disk, request);
+  const isRead = ({ identity }: MeasuredImage) => hasOpened(settings.qmpSocket, identity);
+  const image =
+    parent.bitmap === undefined ? await chooseImage(images, disk, parent.reason, request, isRead) : undefined;
+  return { disk, parent, image, ...named };
 }
 
 async function hold(

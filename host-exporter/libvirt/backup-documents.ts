@@ -1,11 +1,14 @@
 import { XMLBuilder } from 'fast-xml-parser';
 import type { Parent } from '../changed-blocks/bitmaps.ts';
+import type { ImageBase } from '../changed-blocks/image-base.ts';
 import type { ProtectedDisk } from './domain-disks.ts';
 
 /** A disk within a moment. */
 export interface MomentDisk {
   readonly disk: ProtectedDisk;
   readonly parent: Parent;
+  /** The image that the disk is planned on, if it is. */
+  readonly image?: ImageBase | undefined;
   /** The scratch file. */
   readonly file: string;
 }

@@ -11,6 +11,8 @@ export interface Domain {
   readonly serverName: string;
   /** Id of the project that owns the server, '' where Nova does not say. */
   readonly project: string;
+  /** Id of the Glance image that the server was made of, '' where Nova does not say. */
+  readonly glanceImage: string;
   /** Writable disks, in libvirt's order. */
   readonly disks: readonly DomainDisk[];
 }
@@ -58,6 +60,7 @@ export function parseDomain(xml: string): Domain {
     name: textOf(domain, 'name'),
     serverName: textOf(instance, 'name'),
     project: textOf(within(instance, 'owner', 'project'), '@uuid'),
+    glanceImage: textOf(within(instance, 'root'), '@uuid'),
     disks: disks.map((disk) => parseDisk(disk, threaded)),
   };
 }

@@ -1,11 +1,12 @@
-import { planExported } from '../changed-blocks/exported-plans.ts';
+import { type ExportedDisk, planExported } from '../changed-blocks/exported-plans.ts';
 import { createHeldMoment, type EndableMoment, type Outcome } from '../changed-blocks/held-moment.ts';
 import type { Quiesced } from '../changed-blocks/quiesce.ts';
 import type { NbdClient } from '../qemu/nbd-client.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
-import { CHANGES_BITMAP } from './backup-documents.ts';
+import { CHANGES_BITMAP, type MomentDisk } from './backup-documents.ts';
 import { abortJob, resumeStopped, runningJob } from './backup-job.ts';
 import { type DomainPlace, forgetCheckpoints, removeBitmaps } from './checkpoints.ts';
+import { withDepths } from './depth-exports.ts';
 import { toSourceDisk } from './domain-disks.ts';
 import { guardJob } from './job-guard.ts';
 import type { DomainContext, Preparation } from './prepared-moment.ts';
@@ -21,13 +22,11 @@ export async function openLibvirtMoment(context: DomainContext, begun: BegunMome
   const guard = guardJob(place, area, settings, begun.wasRunning);
   const clients: NbdClient[] = [];
   const where = { socketPath: area.nbdSocket, dirtyContext: `qemu:dirty-bitmap:${CHANGES_BITMAP}` };
-  const disks = begun.disks.map(({ disk, parent }) => ({
-    disk: toSourceDisk(disk),
-    parent,
-    exportName: disk.device,
-  }));
   try {
-    const plans = await planExported(disks, where, begun.request, settings, clients);
+    const plans = await withDepths(place, begun.disks, (depths) => {
+      const disks = begun.disks.map((disk) => exportedDisk(disk, depths.get(disk.disk.device)));
+      return planExported(disks, where, begun.request, settings, clients);
+    });
     return createHeldMoment({
       ...{ plans, clients, quiesced: begun.quiesced, broken: guard.broken, explain: guard.explain },
       finish: async (outcome) => {
@@ -40,6 +39,14 @@ export async function openLibvirtMoment(context: DomainContext, begun: BegunMome
     await Promise.all(clients.map((client) => client.close()));
     throw await guard.explain(error);
   }
+}
+
+function exportedDisk({ disk, parent, image }: MomentDisk, depths: string | undefined): ExportedDisk {
+  const usable = image !== undefined && depths !== undefined;
+  return {
+    ...{ disk: toSourceDisk(disk), parent, exportName: disk.device },
+    ...(usable ? { image: { base: image, exportName: depths } } : {}),
+  };
 }
 
 /** A guest that is gone has nothing left to tidy: its bitmaps lie in its images, and the next moment judges them. */

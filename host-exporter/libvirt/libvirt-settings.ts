@@ -1,3 +1,4 @@
+import { type MeasuredImages, openMeasuredImages } from '../changed-blocks/measured-images.ts';
 import type { ThawLimits } from '../qemu/must-thaw.ts';
 import type { LibvirtConnection } from './virsh.ts';
 
@@ -26,6 +27,8 @@ export interface LibvirtSourceOptions {
   readonly mostAuditSegments?: number;
   /** 0 to 1; chooses the segments to audit. Default Math.random. */
   readonly random?: () => number;
+  /** Digests of the host's base images; by default its own, kept in the state directory. */
+  readonly images?: MeasuredImages;
 }
 
 type Optional = 'disks' | 'watchdogCommand';
@@ -43,6 +46,7 @@ export function completeLibvirtSettings(options: LibvirtSourceOptions): LibvirtS
     thaw: { answerMs: 5_000, pauseMs: 500, patienceMs: 60_000 },
     mostAuditSegments: 256,
     random: Math.random,
+    images: openMeasuredImages(options.stateDirectory),
     ...options,
   };
 }

@@ -1,12 +1,20 @@
 import { EkkoError } from '#vault/errors.ts';
-import { bitmapName, chooseParent } from '../changed-blocks/bitmaps.ts';
-import type { ChangedBlockSource, MomentRequest, SourceDisk } from '../changed-blocks/changed-block-source.ts';
+import { bitmapName, chooseParent, type Parent } from '../changed-blocks/bitmaps.ts';
+import type {
+  BaseImage,
+  ChangedBlockSource,
+  MomentRequest,
+  SourceDisk,
+} from '../changed-blocks/changed-block-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
+import { chooseImage, measureBases } from '../changed-blocks/image-base.ts';
+import { isReadByQemu } from '../changed-blocks/image-lock.ts';
+import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import { openScratch, type ScratchArea } from '../changed-blocks/scratch.ts';
 import { domainState, runningJob } from './backup-job.ts';
 import { type DomainPlace, removeBitmaps } from './checkpoints.ts';
 import { cleanUpDomain } from './clean-up-domain.ts';
-import { findDisks, refuseThreads, toSourceDisk } from './domain-disks.ts';
+import { findDisks, type ProtectedDisk, refuseThreads, toSourceDisk } from './domain-disks.ts';
 import { settleBitmaps } from './libvirt-moment.ts';
 import { completeLibvirtSettings, type LibvirtSourceOptions } from './libvirt-settings.ts';
 import {
@@ -45,6 +53,14 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
 
   async function disks(): Promise<readonly SourceDisk[]> {
     return (await findDisks(place.virsh, uuid, settings.disks)).map(toSourceDisk);
+  }
+
+  async function images(): Promise<readonly BaseImage[]> {
+    const local = (await findDisks(place.virsh, uuid, settings.disks)).filter(({ volume }) => volume === undefined);
+    return measureBases(
+      settings.images,
+      local.map(({ layers }) => layers),
+    );
   }
 
   async function prepare(request: MomentRequest): Promise<PreparedMoment> {
@@ -98,7 +114,7 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
     if (moment?.held) await moment.end('undecided');
   }
 
-  return { disks, prepare, take, settle, cleanUp: () => cleanUpDomain(context), close };
+  return { disks, images, prepare, take, settle, cleanUp: () => cleanUpDomain(context), close };
 }
 
 async function findOut(context: DomainContext, request: MomentRequest): Promise<Preparation> {
@@ -114,8 +130,19 @@ async function findOut(context: DomainContext, request: MomentRequest): Promise<
   const names = found.map(({ name }) => name);
   if (again) await removeBitmaps(place, names, (one) => one === bitmap);
   const fileOf = area.moment();
-  const disks = found.map((disk, at) => ({ disk, parent: chooseParent(disk, request), file: fileOf(at).file }));
+  const disks = await Promise.all(
+    found.map(async (disk, at) => {
+      const parent = chooseParent(disk, request);
+      return { disk, parent, file: fileOf(at).file, image: await imageOf(settings.images, disk, parent, request) };
+    }),
+  );
   return { request, bitmap, disks, wasRunning };
+}
+
+/** Of a local disk that must be read in full: the chain of a volume ends in the volume, which is written again one day. */
+async function imageOf(images: MeasuredImages, disk: ProtectedDisk, parent: Parent, request: MomentRequest) {
+  if (parent.bitmap !== undefined || disk.volume !== undefined) return undefined;
+  return chooseImage(images, disk, parent.reason, request, ({ identity }) => isReadByQemu(identity));
 }
 
 /** True when the guest runs. Throws `qemu-failed` when it is shut off, or must be frozen and is paused; `busy` when somebody else works on it. */

@@ -1,5 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import { LARGEST_DISK } from '#vault/words.ts';
+import { type ImageLayer, layersOf } from './image-layers.ts';
 import { asObject, asObjects, countOf, type JsonObject, memberOf, textOf } from './json-value.ts';
 import { readTextProperty } from './object-model.ts';
 import type { QmpClient } from './qmp-client.ts';
@@ -30,6 +31,8 @@ export interface GuestDisk {
   /** qcow2 of version 3 keeps bitmaps; nothing else does. */
   readonly keepsBitmaps: boolean;
   readonly bitmaps: readonly DirtyBitmap[];
+  /** The chain of images that its content comes from, its own first. */
+  readonly layers: readonly ImageLayer[];
 }
 
 const FLASH = /\/(?:system|pc)\.flash\d+$/;
@@ -66,7 +69,8 @@ function describe(device: JsonObject, serial: string): GuestDisk {
   }
   const bitmaps = asObjects(memberOf(inserted, 'dirty-bitmaps') ?? [], 'dirty-bitmaps').map(parseBitmap);
   const keepsBitmaps = textOf(inserted, 'drv') === 'qcow2' && qcow2Version(image) !== '0.10';
-  return { name, aliases, node, device: path, size, image: textOf(inserted, 'file'), keepsBitmaps, bitmaps };
+  const layers = layersOf(image, `disk ${name}`);
+  return { name, aliases, node, device: path, size, image: textOf(inserted, 'file'), keepsBitmaps, bitmaps, layers };
 }
 
 function devicePath(device: JsonObject): string {

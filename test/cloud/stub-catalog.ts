@@ -20,6 +20,8 @@ export interface Faults {
   down: boolean;
   /** Servers' names -> how often their export fails yet. */
   readonly failing: Map<string, number>;
+  /** How often runs are told that their images are not stored yet. */
+  images: number;
   /** No export ends. */
   slow: boolean;
   /** What comes of calls that copy: `busy` once, `failed`. */
@@ -59,7 +61,7 @@ export async function startStubCatalog(onAsked: (asked: StubRequest) => void = (
   const address = server.address();
   const stub: StubCatalog = {
     url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
-    faults: { down: false, failing: new Map(), slow: false, notDue: false, copies: [] },
+    faults: { down: false, failing: new Map(), images: 0, slow: false, notDue: false, copies: [] },
     servers: ['web-1', 'web-2'],
     vaults: new Map(),
     policies: new Map(),
@@ -190,7 +192,8 @@ function startRun(stub: StubCatalog, body: Document): Answer {
   const run = `20261121-120000-${String(stub.runs.size).padStart(6, '0')}`;
   const started: StubRun = { run, request: id, policy, reason, state: 'started', members };
   stub.runs.set(run, started);
-  return [201, { ...started, ...asideOf(stub.policies.get(policy) ?? {}), vault, warnings: [] }];
+  const images = stub.faults.images > 0 ? 'storing' : 'ready';
+  return [201, { ...started, ...asideOf(stub.policies.get(policy) ?? {}), vault, warnings: [], images }];
 }
 
 /** What the policy wants besides, as the catalog says it. */
@@ -208,6 +211,7 @@ function runAnswer(stub: StubCatalog, run: StubRun, method: string, what: string
   }
   if (what === 'commit') return commit(run, body);
   if (!isOpen(run)) return method === 'GET' ? [200, { ...run }] : problem(409, 'run-ended');
+  if (what === 'images') return [200, { state: stub.faults.images-- > 0 ? 'storing' : 'ready', images: [] }];
   if (what === 'moment' || what === 'retry') {
     for (const member of run.members) if (member.state !== 'staged') member.state = 'exporting';
     run.state = 'exporting';

@@ -194,6 +194,31 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     expect(run?.members.map((member) => member.state)).toEqual(['staged', 'staged']);
   });
 
+  test('a moment waits for images that are not stored yet, and for an answer to that no longer than is good', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    const stepsOf = async (policy: string) => {
+      const first = stub.requests.length;
+      const { result } = await executions.run(RUN, { policy });
+      expect(result).toMatchObject({ outcome: 'committed' });
+      const asked = stub.requests.slice(first).map(({ path }) => path.split('/').at(-1) ?? '');
+      return asked.filter((step) => step === 'images' || step === 'moment');
+    };
+    stub.faults.images = 2;
+    expect(await stepsOf(newPolicy('imaged'))).toEqual(['images', 'images', 'images', 'moment']);
+    const answers = [
+      [404, 'application/problem+json', '{}'],
+      [200, 'application/json', '{"state": ["storing"], "images": 7}'],
+    ] as const;
+    for (const [at, [status, type, body]] of answers.entries()) {
+      stub.faults.images = 1;
+      stub.faults.nonsense = { matches: /images$/, status, type, body };
+      expect((await stepsOf(newPolicy(`imaged-${at}`))).at(-1)).toBe('moment');
+    }
+    delete stub.faults.nonsense;
+    stub.faults.images = 0;
+  });
+
   test('a member that fails for good is left out and told; without leave for that the run is abandoned', {
     timeout: LIMIT_MS,
   }, async () => {

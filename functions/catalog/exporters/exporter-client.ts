@@ -20,6 +20,8 @@ export interface ExporterDisk {
   /** Id of the Cinder volume. */
   readonly volume?: string;
   readonly device?: string;
+  /** Digest of the image that it was built on; '' while that is being read. */
+  readonly imageDigest?: string;
 }
 
 /** `prepared`, `frozen`, `checkpointed`, `held` (thawed again), `exporting`, `staged`, `failed`, `ended`; others may come. */
@@ -59,6 +61,7 @@ const checkDisks = checker<{ disks: ExporterDisk[] }>(
           kind: { enum: ['volume', 'local'] },
           volume: text,
           device: text,
+          imageDigest: { type: 'string', pattern: '^([0-9a-f]{64})?$' },
         },
         ['name', 'size', 'kind'],
       ),

@@ -13,6 +13,8 @@ export interface WantedDisk {
   readonly source: string;
   readonly size: number;
   readonly volume?: string;
+  /** Digest of the image that it was built on; '' while its exporter reads that. */
+  readonly image?: string;
   /** `vda`, where the exporter knows it. */
   readonly device?: string;
 }
@@ -48,11 +50,12 @@ async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinit
   }
 }
 
-function wantedDisk(server: string, { name, size, kind, volume, device }: ExporterDisk): WantedDisk {
+function wantedDisk(server: string, { name, size, kind, volume, device, imageDigest }: ExporterDisk): WantedDisk {
   const own = kind === 'volume' && volume !== undefined ? volume : ownName(server, { name });
   return {
     ...{ name: `${server}/${own}`, source: name, size },
     ...(volume === undefined ? {} : { volume }),
+    ...(imageDigest === undefined ? {} : { image: imageDigest }),
     ...(device === undefined ? {} : { device }),
   };
 }

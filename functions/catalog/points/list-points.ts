@@ -4,6 +4,7 @@ import { pointBefore } from '#vault/changes/point-before.ts';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
 import type { Topology } from '#vault/format/topology.ts';
+import { digestInName } from '#vault/images.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readListedPoint, readPoint } from '#vault/records.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -12,6 +13,7 @@ import { type PointSummary, summaryOf } from './point-summary.ts';
 export interface PointsWish {
   readonly limit: number;
   readonly marker?: string;
+  /** Undefined: those of all groups but images. */
   readonly group: string | undefined;
 }
 
@@ -26,7 +28,9 @@ export async function listPoints(vault: Vault, { limit, marker, group }: PointsW
   if (marker !== undefined && begin === 0) {
     throw new EkkoError('bad-input', 'marker is no restore point (any more). Begin again without it.');
   }
-  const rest = all.slice(begin).filter((point) => group === undefined || point.group === group);
+  const isAsked = (point: CommittedPoint) =>
+    group === undefined ? digestInName(point.group) === undefined : point.group === group;
+  const rest = all.slice(begin).filter(isAsked);
   const page = rest.slice(0, limit);
   const points = await pLimit(READ_AT_ONCE).map(page, (point) => listOne(vault, point));
   const last = page.at(-1);
@@ -83,11 +87,12 @@ function pointNamed({ journal }: Vault, run: string): CommittedPoint {
   throw new EkkoError('point-unknown', `There is no restore point ${JSON.stringify(run.slice(0, 80))} in this vault.`);
 }
 
-function shownDisk({ name, diskSize, base, fullReason, ...rest }: PointDisk) {
+function shownDisk({ name, diskSize, base, baseDisk, fullReason, ...rest }: PointDisk) {
   const { changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs } = rest;
   return {
     ...{ name, size: diskSize, changedBytes, storedBytes, consistency, consistencyNote, takenAt, frozenMs },
     ...(base === undefined ? {} : { base }),
+    ...(baseDisk === undefined ? {} : { image: baseDisk }),
     ...(fullReason === undefined ? {} : { fullReason }),
   };
 }

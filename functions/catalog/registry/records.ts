@@ -89,6 +89,8 @@ export interface RunRecord {
   /** Bytes of disk a second. */
   readonly bandwidth?: number;
   readonly members: readonly RunMember[];
+  /** How often the backup of an image that members need has failed, by digest. */
+  readonly imageFailures?: Readonly<Record<string, number>>;
   /** Once the moment was taken. */
   readonly moment?: TakenMoment;
   /** Once it has ended. */
@@ -115,6 +117,8 @@ export interface RunDisk {
   readonly source: string;
   /** Bytes. */
   readonly size: number;
+  /** Digest of the image that it was built on; '' while its exporter reads that. */
+  readonly image?: string;
 }
 
 export interface TakenMoment {

@@ -7,11 +7,12 @@ import { type RunRecord, readRecord, requireRecord } from '../registry/records.t
 import { commit } from '../runs/commit.ts';
 import { isDistrusted } from '../runs/distrust.ts';
 import { abandon } from '../runs/end-run.ts';
-import { updateRun } from '../runs/open-runs.ts';
+import { holdMoment } from '../runs/hold-moment.ts';
 import { lookAt, membersOf } from '../runs/run-members.ts';
 import { viewMember, viewRun } from '../runs/run-view.ts';
 import { type RunWish, startRun } from '../runs/start-run.ts';
-import { startExports, takeMoment } from '../runs/take-moment.ts';
+import { awaitsImages, storeImages } from '../runs/store-images.ts';
+import { startExports } from '../runs/take-moment.ts';
 import { ticketOf } from '../runs/tickets.ts';
 import { COMMIT_WISH, NOTICES, RUN_WISH } from '../schemas.ts';
 import { isUuid, runIn } from './names.ts';
@@ -24,6 +25,7 @@ const checkNotices = checker<{ keys: string[] }>(NOTICES, 'The notice');
 export const RUN_ROUTES: readonly CallerRoute[] = [
   { method: 'POST', path: '/v1/runs', right: 'write', serve: postRun },
   { method: 'GET', path: '/v1/runs/{run}', right: 'read', serve: showRun },
+  { method: 'POST', path: '/v1/runs/{run}/images', right: 'write', serve: postImages },
   { method: 'POST', path: '/v1/runs/{run}/moment', right: 'write', serve: postMoment },
   { method: 'POST', path: '/v1/runs/{run}/retry', right: 'write', serve: postRetry },
   { method: 'POST', path: '/v1/runs/{run}/commit', right: 'write', serve: postCommit },
@@ -47,7 +49,7 @@ async function postRun(catalog: Catalog, { body }: ApiRequest, caller: Caller) {
   const name = `start ${caller.project} ${wish.id ?? ''}`;
   const { record, warnings, fresh } = await (wish.id === undefined ? start() : catalog.runs.once(name, start));
   const view = fresh ? viewRun(record, membersBefore(record)) : await lookAt(record, caller.token);
-  const beside = await asideOf(catalog, caller, record);
+  const beside = { ...(await asideOf(catalog, caller, record)), ...(await imagesOf(catalog, caller, record)) };
   return { status: fresh ? 201 : 200, body: { ...view, ...beside, warnings: warnings.slice(0, MOST_WARNINGS) } };
 }
 
@@ -70,6 +72,13 @@ async function whyNotDue({ registry, now }: Catalog, { project }: Caller, { poli
   return { state: 'not-due', policy, ...(next === undefined ? {} : { nextRun: next.toISOString() }) };
 }
 
+/** Whether it is worth waiting for images before the moment is taken. */
+async function imagesOf(catalog: Catalog, caller: Caller, record: RunRecord) {
+  if (record.moment !== undefined || record.ended !== undefined) return {};
+  const { tenant } = await catalog.runs.open(caller, record);
+  return { images: awaitsImages(record, tenant.vault.journal.state()) ? 'storing' : 'ready' };
+}
+
 const MOST_WARNINGS = 50;
 
 /** Of a run that was just started no exporter knows anything yet. */
@@ -81,6 +90,13 @@ async function showRun(catalog: Catalog, request: ApiRequest, caller: Caller) {
   return { status: 200, body: await lookAt(await recordIn(catalog, request, caller), caller.token) };
 }
 
+async function postImages(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  const work = () => storeImages(catalog, caller, record);
+  return { status: 200, body: await catalog.runs.once(`images ${caller.project} ${record.run}`, work) };
+}
+
 async function postMoment(catalog: Catalog, request: ApiRequest, caller: Caller) {
   const record = await recordIn(catalog, request, caller);
   refuseEnded(record);
@@ -88,24 +104,6 @@ async function postMoment(catalog: Catalog, request: ApiRequest, caller: Caller)
     holdMoment(catalog, caller, record.run),
   );
   return { status: 200, body: await lookAt(held, caller.token) };
-}
-
-/** A moment that was taken is not taken again: only exports that have not begun are begun. */
-async function holdMoment(catalog: Catalog, caller: Caller, run: string): Promise<RunRecord> {
-  const { value: record } = await requireRecord(catalog.registry, 'runs', caller.project, run);
-  if (record.moment !== undefined) {
-    const held = (await membersOf(record, caller.token)).filter(({ state }) => state === 'held');
-    if (held.length > 0) await startExports(record, caller.token, new Set(held.map(({ server }) => server)));
-    return record;
-  }
-  // Exporters fetch their tickets at once: the vault is opened one time, before them.
-  await catalog.runs.open(caller, record);
-  const moment = await takeMoment(record, { token: caller.token, catalog: catalog.publicUrl, now: catalog.now });
-  const taken = await updateRun(catalog.registry, caller, run, (now) =>
-    now.moment === undefined ? { ...now, moment } : now,
-  );
-  await startExports(taken, caller.token);
-  return taken;
 }
 
 async function postRetry(catalog: Catalog, request: ApiRequest, caller: Caller) {

@@ -32,7 +32,7 @@ export async function commit(
       if (codeOf(error) === 'audit-failed') await noteDistrust(catalog.registry, caller, record);
       throw error;
     }));
-  const held = new Set(point.disks.map(({ name }) => name.slice(0, name.indexOf('/'))));
+  const held = serversIn(record, point);
   const missing = record.members.map(({ server }) => server).filter((server) => !held.has(server));
   const end: RunEnd = { outcome: 'committed', at: catalog.now().toISOString(), missing };
   if (record.ended === undefined) await finish(catalog, caller, record, end, held);
@@ -40,6 +40,12 @@ export async function commit(
   await noteLast(catalog.registry, caller.project, record.policy, { point: record.run }).catch(() => undefined);
   catalog.runs.close(caller, record.run);
   return summaryOf(point);
+}
+
+/** The servers of which the point holds disks. */
+function serversIn({ members }: RunRecord, point: RestorePoint): ReadonlySet<string> {
+  const names = new Set(point.disks.map(({ name }) => name));
+  return new Set(members.filter(({ disks }) => disks.some(({ name }) => names.has(name))).map(({ server }) => server));
 }
 
 /** The point, where the run has been committed before. */

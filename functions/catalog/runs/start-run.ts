@@ -217,9 +217,9 @@ function runMember(
   { server, name, host, exporter, problem, disks }: MemberServer,
   numbers: ReadonlyMap<string, number>,
 ): RunMember {
-  const numbered = disks.flatMap(({ name: disk, source, size }) => {
+  const numbered = disks.flatMap(({ name: disk, source, size, image }) => {
     const index = numbers.get(disk);
-    return index === undefined ? [] : [{ index, name: disk, source, size }];
+    return index === undefined ? [] : [{ index, name: disk, source, size, ...(image === undefined ? {} : { image }) }];
   });
   return {
     ...{ server, name, disks: numbered },

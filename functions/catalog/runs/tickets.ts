@@ -25,9 +25,16 @@ export async function ticketOf(
   }
   const { quiesce, bandwidth } = record;
   const indexes = member.disks.map(({ index }) => index);
-  const ticket = serverTicket(vault, record.run, open.disks, indexes, {
-    ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
-    readAll: distrusted ? 'bitmap-distrusted' : undefined,
-  });
+  const ticket = serverTicket(
+    vault,
+    record.run,
+    open.disks,
+    indexes,
+    {
+      ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
+      readAll: distrusted ? 'bitmap-distrusted' : undefined,
+    },
+    new Map(member.disks.flatMap(({ index, image }) => (image ? [[index, image]] : []))),
+  );
   return encodeTicket(ticket);
 }

@@ -1,4 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
+import { digestInName } from '#vault/images.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { plainText } from '../text/plain-text.ts';
 
@@ -19,7 +20,7 @@ export function readPointArgument(text: string): PointArgument {
 }
 
 /**
- * The restore point that is meant. `latest` is the newest that holds the disk, where one is named. Throws `point-unknown` when
+ * The restore point that is meant. `latest` is the newest that holds the disk, where one is named; else that of an image is passed over. Throws `point-unknown` when
  * there is none, or more than one begins like that.
  */
 export function selectPoint(state: VaultState, { point, disk }: PointArgument): CommittedPoint {
@@ -33,12 +34,18 @@ export function selectPoint(state: VaultState, { point, disk }: PointArgument): 
 }
 
 function latest(points: readonly CommittedPoint[], disk: string | undefined): CommittedPoint {
-  const found = points.findLast(({ disks }) => disk === undefined || disks.some(({ name }) => name === disk));
+  const holds = ({ disks }: CommittedPoint) =>
+    disk === undefined ? !disks.every(({ name }) => isImage(name)) : disks.some(({ name }) => name === disk);
+  const found = points.findLast(holds);
   if (found) return found;
   throw new EkkoError(
     'disk-unknown',
     `No restore point holds a disk "${plainText(disk ?? '', 60)}". See \`ekko points\`.`,
   );
+}
+
+function isImage(disk: string): boolean {
+  return digestInName(disk) !== undefined;
 }
 
 /** Why `point` means none of several points, or none at all. */

@@ -23,6 +23,7 @@ export function watchBackup(screen: Screen, progress: Progress, group: string): 
       progress.update(done, total);
     },
     staged: () => progress.phase('finishing'),
+    remark: (message) => screen.remark(message),
     distrusted: (message) => screen.remark(`${message} Reading everything now.`),
   };
 }
@@ -37,9 +38,10 @@ export function describePlan({ plans }: Pick<HeldMoment, 'plans'>, group: string
   return [`Backing up ${formatCount(plans.length, 'disk')} of group ${plainText(group)}:`, ...lines];
 }
 
-function toRead({ data, audit, base, fullReason }: DiskPlan): string {
+function toRead(plan: DiskPlan): string {
+  const { data, audit } = plan;
   const audited = audit.length === 0 ? '' : `, ${formatSize(bytesOf(audit))} to audit`;
-  return `${formatSize(bytesOf(data))} to read${audited} (${readingWords(base, fullReason)})`;
+  return `${formatSize(bytesOf(data))} to read${audited} (${readingWords(plan)})`;
 }
 
 function bytesOf(runs: readonly SegmentRun[]): number {

@@ -1,4 +1,6 @@
 import type { Assurance, PointDisk } from '#vault/format/point.ts';
+import { digestInName } from '#vault/images.ts';
+import { plainText } from '../text/plain-text.ts';
 import { formatCount } from '../text/sizes.ts';
 import { formatDuration } from '../text/times.ts';
 
@@ -17,8 +19,16 @@ const REASONS: Readonly<Record<string, string>> = {
   'asked-for': 'asked for',
 };
 
-/** `incremental since 20261120-…`, or `full: the first backup of this disk`. */
-export function readingWords(base: string | undefined, fullReason: string | undefined): string {
+/** `incremental since 20261120-…`, `full: the first backup of this disk`, or `what differs from its image 3f2a…: the first backup of this disk`. */
+export function readingWords({
+  base,
+  baseDisk,
+  fullReason,
+}: Pick<PointDisk, 'base' | 'baseDisk' | 'fullReason'>): string {
+  if (baseDisk !== undefined) {
+    const digest = plainText(digestInName(baseDisk) ?? baseDisk, 12);
+    return `what differs from its image ${digest}: ${REASONS[fullReason ?? ''] ?? fullReason}`;
+  }
   if (base !== undefined) return `incremental since ${base}`;
   return fullReason === undefined ? 'full' : `full: ${REASONS[fullReason] ?? fullReason}`;
 }

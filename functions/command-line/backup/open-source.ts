@@ -18,7 +18,7 @@ async function openFiles({ disks, format }: BackupOptions): Promise<ChangedBlock
     ...(name === undefined ? {} : { name }),
     ...(format === undefined ? {} : { format }),
   }));
-  return openFileSource(choices);
+  return openFileSource(choices, await makeFolder(stateFolder()).catch(() => undefined));
 }
 
 async function openGuest({ disks }: BackupOptions, guest: NonNullable<BackupOptions['guest']>) {

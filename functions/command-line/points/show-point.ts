@@ -49,7 +49,7 @@ function describeDisk(disk: PointDisk): string[] {
   return formatFields([
     ['size', formatSize(disk.diskSize)],
     ['source', disk.origin],
-    ['read', readingWords(disk.base, disk.fullReason)],
+    ['read', readingWords(disk)],
     ['changed', `${formatSize(disk.changedBytes)}, of which ${formatSize(disk.newBytes)} new to the vault`],
     ['stored', formatSize(disk.storedBytes)],
     ['consistency', consistencyWords(disk)],

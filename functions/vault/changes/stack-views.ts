@@ -27,8 +27,13 @@ export function stackViews({ stack }: Topology): ListedView[] {
       objects: (stack?.resources ?? []).map(({ name, path, type, id, status }) => ({
         id: [...path, name].join('/'),
         name: [...path, name].join('/'),
-        ...{ fields: { type, state: status, id }, sets: {} },
+        ...{ fields: { type, state: stateOf(status), id }, sets: {} },
       })),
     },
   ];
+}
+
+/** An update of a stack that changes nothing of a resource still makes `UPDATE_COMPLETE` of `CREATE_COMPLETE`. */
+function stateOf(status: string): string {
+  return status.endsWith('_COMPLETE') ? 'complete' : status;
 }

@@ -13,6 +13,8 @@ export interface ExportSummary {
   readonly parts: number;
   /** The restore point (run id) whose state every segment has that no part names; undefined: the parts name every segment. */
   readonly base: string | undefined;
+  /** The disk of `base` that is meant, where it is another one: the image that the disk was built on. Behind its end the disk is zero. */
+  readonly baseDisk?: string;
   readonly fullReason: string | undefined;
   /** What the source calls the disk. */
   readonly origin: string;
@@ -50,6 +52,7 @@ export function decodeSummary(bytes: Uint8Array, origin: string): ExportSummary 
     diskSize: checkDiskSize(number('diskSize', Number.MAX_SAFE_INTEGER), origin),
     parts: Math.trunc(number('parts', MOST_PARTS)),
     base: optional('base'),
+    ...(found?.['baseDisk'] === undefined ? {} : { baseDisk: text('baseDisk', 255) }),
     fullReason: optional('fullReason'),
     origin: text('origin', 4096),
     takenAt: text('takenAt', 40),

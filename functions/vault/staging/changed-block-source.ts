@@ -1,3 +1,4 @@
+import type { KnownImage } from '../images.ts';
 import type { SegmentRun } from '../words.ts';
 
 /** A protected disk as its source sees it. `size` in bytes. */
@@ -28,6 +29,11 @@ export interface DiskPlan {
   readonly disk: SourceDisk;
   /** The restore point whose state the unlisted segments have; undefined: every segment is listed. */
   readonly base: string | undefined;
+  /**
+   * The disk of `base` whose state it is, where that is not this one: the image that the disk was built on, and zero behind its end. Then
+   * what the disk itself holds is listed, and `fullReason` says why that and not less.
+   */
+  readonly baseDisk?: string;
   readonly fullReason: FullReason | undefined;
   /** Segments to read and stage. */
   readonly data: readonly SegmentRun[];
@@ -90,12 +96,26 @@ export interface MomentRequest {
   readonly quiesce: 'require' | 'prefer' | 'never';
   /** Share of clean segments to audit, 0-1. */
   readonly auditShare: number;
+  /** The image of that digest, where the vault has it; without this none is known. */
+  readonly image?: (digest: string) => KnownImage | undefined;
+}
+
+/** What disks of a source were built on: a file that nobody writes any more. */
+export interface BaseImage {
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+  /** Of its content, in bytes. */
+  readonly size: number;
+  /** Of its content: see `newImageDigest`. */
+  readonly digest: string;
 }
 
 /** Finds what changed. Implementations: QEMU by QMP; files and block devices; another vault. One conformance suite runs over all. */
 export interface ChangedBlockSource {
   /** Disks that can be protected, found without touching the guest. */
   disks(): Promise<readonly SourceDisk[]>;
+  /** The images that disks were built on, each once; files that have changed since they were last read are read. Without effect on the guest. */
+  images?(): Promise<readonly BaseImage[]>;
   /** Cleans up what an exporter that died left behind (exports, jobs, nodes, a frozen guest), then takes one moment of all disks. */
   take(request: MomentRequest): Promise<HeldMoment>;
   close(): Promise<void>;

@@ -147,6 +147,7 @@ function summaryOf(moment: HeldMoment, plan: DiskPlan, parts: number): ExportSum
     diskSize: plan.disk.size,
     parts,
     base: plan.base,
+    ...(plan.baseDisk === undefined ? {} : { baseDisk: plan.baseDisk }),
     fullReason: plan.fullReason,
     origin: plan.disk.origin,
     ...(plan.copied === undefined ? momentOf(moment) : copyOf(plan.copied)),

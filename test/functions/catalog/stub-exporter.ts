@@ -1,4 +1,5 @@
 import { decodeTicket, diskTicket, type ServerTicket, type UploadRight } from '#vault/export-ticket.ts';
+import { imageName } from '#vault/images.ts';
 import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
@@ -23,6 +24,8 @@ export interface StubExporter {
   readonly faults: Set<string>;
   /** Bytes of segments by full disk name: `<server>/<disk>`. */
   readonly disks: Map<string, ModelGuest>;
+  /** Disks, by full name, that were built on an image; a digest of '' is still being read. */
+  readonly images: Map<string, { digest: string; readonly content: ModelGuest }>;
   /** Milliseconds that each step takes. */
   delay: number;
   /** Dies when it is asked for this step, without an answer. */
@@ -53,6 +56,7 @@ export async function openStubExporter(
   const steps: SeenStep[] = [];
   const faults = new Set<string>();
   const disks = new Map<string, ModelGuest>();
+  const images: StubExporter['images'] = new Map();
   const outcomes = new Map<string, string>();
   const stub: Partial<StubExporter> & Pick<StubExporter, 'delay' | 'gate' | 'dieBefore'> = {
     delay: 0,
@@ -95,7 +99,7 @@ export async function openStubExporter(
   const checkpoint = async ({ ticket }: Member) => {
     const moments: Member['moments'] = [];
     for (const { index, name, points } of ticket.disks) {
-      const guest = disks.get(name);
+      const guest = disks.get(name) ?? [...images.values()].find(({ digest }) => name === imageName(digest))?.content;
       if (guest === undefined) throw new Error(`no disk ${name}`);
       const wish = {
         known: (point: string) => points.find(({ run }) => run === point)?.size,
@@ -202,11 +206,13 @@ export async function openStubExporter(
       if (!name.startsWith(`${server}/`)) return [];
       const own = name.slice(server.length + 1);
       const volume = own.includes('-') ? { kind: 'volume', volume: own } : { kind: 'local' };
-      return [{ name, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume }];
+      const image = images.get(name);
+      const on = image === undefined ? {} : { imageDigest: image.digest };
+      return [{ name, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume, ...on }];
     });
   const fake: HttpFake = await openHttpFake(answer);
   return Object.assign(stub, {
-    ...{ host, steps, faults, disks, outcomes, url: () => fake.url },
+    ...{ host, steps, faults, disks, images, outcomes, url: () => fake.url },
     addDisk(name: string, segments: number) {
       const guest = newModelGuest({ name, segments, missing: 0, dead: () => false });
       disks.set(name, guest);

@@ -60,7 +60,7 @@ test('a point has the topology of its group, which says what of it is not protec
     volumes: [{ id: DATA }],
     stack: { name: 'shop' },
     unprotected: [{ server: WEB, name: 'web-1', volume: DATA }],
-    omitted: [{ part: 'servers.userData' }],
+    omitted: [{ part: 'images.image-1' }, { part: 'servers.userData' }],
   });
   expect((await topologyOf(run, 'bob')).status).toBe(404);
   expect((await topologyOf(run, 'nobody')).status).toBe(403);

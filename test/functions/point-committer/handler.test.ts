@@ -17,6 +17,8 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ekko-committer-'));
+  // Of a run of slower tests beside this one; settings that are unknown are refused.
+  vi.stubEnv('EKKO_TEST_SERVICES', undefined);
   vi.stubEnv('EKKO_VAULT', join(folder, 'vault'));
   vi.stubEnv('EKKO_KEY_FILE', join(folder, 'key'));
   vi.stubEnv('POWERTOOLS_LOG_LEVEL', 'SILENT');

@@ -7,6 +7,7 @@ import { freePort } from '../../cloud/service.ts';
 import { type Lab, openLab } from '../../functions/catalog/lab.ts';
 import { restored } from '../../restored.ts';
 import { lacks } from '../../setup/cache.ts';
+import { makeDirectory, qemuImg, qemuIo, type TestDirectory } from '../changed-blocks/running-qemu.ts';
 import { type LibvirtGuest, startLibvirtGuest } from '../libvirt/libvirt-guest.ts';
 
 const MIB = 1024 * 1024;
@@ -19,6 +20,8 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
   let uploads: Server;
   let url: string;
   let exporter: RunningExporter;
+  let folder: TestDirectory;
+  const others: LibvirtGuest[] = [];
   /** What the store takes uploads with. */
   let signature: string;
   /** Uploads wait for it. */
@@ -26,6 +29,7 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
 
   beforeEach(async () => {
     lab = await openLab();
+    folder = await makeDirectory();
     [signature, gate] = ['x', undefined];
     guest = await startLibvirtGuest({
       disks: [{ format: 'qcow2' }, { format: 'qcow2', serial: VOLUME }],
@@ -75,6 +79,8 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     await lab.close();
     await new Promise((resolve) => uploads.close(resolve));
     await guest.remove();
+    for (const other of others.splice(0)) await other.remove();
+    await folder.remove();
   });
 
   async function start(): Promise<RunningExporter> {
@@ -122,6 +128,51 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     const expected = Buffer.alloc(4 * MIB).fill(0x11, 0, MIB);
     expect((await restored(vault, first)).equals(expected)).toBe(true);
     expect((await restored(vault, second)).equals(expected.fill(0x22, 0, 65_536))).toBe(true);
+  });
+
+  /** A server whose root disk was built on the image at `base`, with one segment of its own. */
+  async function addServerOn(base: string, at: number): Promise<LibvirtGuest> {
+    const image = folder.file(`disk${at}`);
+    await qemuImg('create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, image, '4M');
+    await qemuIo(image, `write -P ${0x40 + at} ${at * 64}k 64k`);
+    const server = await startLibvirtGuest({ disks: [{ format: 'qcow2', image }], project: 'a' });
+    others.push(server);
+    lab.addServer(server.uuid, { project: 'a', host: 'c1' });
+    return server;
+  }
+
+  test('the image of a group’s servers is backed up once, and of each of them what its own image holds', async () => {
+    const [plain, base] = [folder.file('plain'), folder.file('base')];
+    await qemuImg('create', '-q', '-f', 'qcow2', plain, '3M');
+    await qemuIo(plain, 'write -P 0x11 0 2M');
+    await qemuImg('convert', '-O', 'raw', plain, base);
+    const servers = [await addServerOn(base, 1), await addServerOn(base, 2)];
+    await lab.addPolicy('p', { servers: servers.map(({ uuid }) => uuid) }, { quiesce: 'never' });
+    while ((await lab.call('GET', '/v1/exporters', { token: 'admin' })).body.exporters.length === 0) await sleep(20);
+    const started = await ask('POST', '/v1/runs', { policy: 'p' });
+    expect(started.images).toBe('storing');
+    let view = await ask('POST', `/v1/runs/${started.run}/images`);
+    for (; view.state === 'storing'; await sleep(50)) view = await ask('POST', `/v1/runs/${started.run}/images`);
+    expect(view.images).toMatchObject([{ state: 'stored' }]);
+    await ask('POST', `/v1/runs/${started.run}/moment`);
+    while ((await ask('GET', `/v1/runs/${started.run}`)).state !== 'staged') await sleep(50);
+    expect((await ask('GET', `/v1/runs/${started.run}`)).bytesTotal).toBe(2 * 65_536);
+    await ask('POST', `/v1/runs/${started.run}/commit`);
+    const vault = await lab.vaults.look('a', 'swift:backups');
+    const [image, point, ...more] = [...vault.journal.state().points.values()];
+    expect(more).toEqual([]);
+    expect(image).toMatchObject({ group: `image/${view.images[0].image}`, disks: [{ size: 3 * MIB }] });
+    const names = servers.map(({ uuid }) => `${uuid}/root`);
+    expect(point?.disks.map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+    const expected = Buffer.alloc(4 * MIB).fill(0x11, 0, 2 * MIB);
+    const first = names.indexOf(point?.disks[0]?.name ?? '') + 1;
+    expected.fill(0x40 + first, first * 65_536, (first + 1) * 65_536);
+    expect((await restored(vault, started.run)).equals(expected)).toBe(true);
+    const { members } = await ask('GET', `/v1/vaults/main/points/${started.run}`);
+    expect(members).toMatchObject([{ image: image?.group, changedBytes: 65_536 }, { image: image?.group }]);
+    // Of the servers one bitmap each, of the image's run none.
+    for (const server of servers) expect(await server.bitmaps()).toMatchObject([expect.stringContaining(started.run)]);
+    expect((await ask('POST', '/v1/runs', { policy: 'p' })).images).toBe('ready');
   });
 
   /** A run whose export is in the middle of its first upload when the token that began it and the permission to upload have ended. */

@@ -79,6 +79,7 @@ test('the documents that libvirt is given', () => {
     size: 1,
     keepsBitmaps: true,
     bitmaps: [],
+    layers: [],
   }));
   if (disk === undefined) throw new Error('no disk');
   const full = { disk, parent: { bitmap: undefined, reason: 'first-backup' }, file: "/s/<a&'" } as const;

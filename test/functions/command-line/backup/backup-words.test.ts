@@ -18,7 +18,7 @@ const REASONS: Record<FullReason, true> = {
 };
 
 test.each(Object.keys(REASONS))('the reason %s for a full read is told in words', (reason) => {
-  expect(readingWords(undefined, reason)).toMatch(/^full: \w+ \w+/);
+  expect(readingWords({ base: undefined, fullReason: reason })).toMatch(/^full: \w+ \w+/);
 });
 
 test('a plan says for each disk what will be read and why', () => {

@@ -65,6 +65,16 @@ function flavor(server: ReturnType<typeof exampleServer> | undefined) {
   return server?.flavor ?? expect.fail('no flavor');
 }
 
+test('a stack that was updated has not changed its resources by that', () => {
+  const { stack, ...rest } = exampleTopology();
+  const after = stack?.resources.map((resource) => ({ ...resource, status: 'UPDATE_COMPLETE' })) ?? [];
+  expect(textsOf(exampleTopology(), { ...rest, ...(stack && { stack: { ...stack, resources: after } }) })).toEqual([]);
+  const failed = after.map((resource) => ({ ...resource, status: 'UPDATE_FAILED' }));
+  expect(textsOf(exampleTopology(), { ...rest, ...(stack && { stack: { ...stack, resources: failed } }) })).toEqual([
+    'resource web: state changed from complete to UPDATE_FAILED',
+  ]);
+});
+
 test('of points without a topology the disks are told', () => {
   const before = pointOf(undefined, [disk('vda', 10 * GIB), disk('vdb', GIB)]);
   const after = { ...pointOf(undefined, [disk('vda', 12 * GIB), disk('vdc', GIB)]), missing: ['vdd'] };

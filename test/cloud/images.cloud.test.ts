@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lacks } from '../setup/cache.ts';
+import { callService } from './call-service.ts';
+import { useCloudWithServers } from './compute.ts';
+import { type EkkoSettings, useEkko } from './ekko.ts';
+import { executionsOf } from './executions.ts';
+import { logIn } from './keystone.ts';
+import { bootServer, deleteServer, type Server } from './server.ts';
+
+const RUN = 'ekko.backup.v1.run';
+const START_LIMIT_MS = 900_000;
+
+interface Member {
+  readonly name: string;
+  readonly size: number;
+  readonly changedBytes: number;
+  readonly image?: string;
+}
+
+describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))('base images in a cloud', () => {
+  let cloud: Awaited<ReturnType<typeof useCloudWithServers>>;
+  let ekko: EkkoSettings;
+  let token: string;
+  const made: Server[] = [];
+
+  beforeAll(async () => {
+    [cloud, ekko] = await Promise.all([useCloudWithServers(), useEkko()]);
+    ({ token } = await logIn(cloud.keystone, cloud.keystone.member));
+  }, START_LIMIT_MS);
+
+  afterAll(async () => {
+    for (const server of made) await deleteServer(cloud, token, server);
+  });
+
+  async function call<T>(method: string, path: string, body?: object): Promise<T> {
+    const answer = await callService<T>(token, method, `${ekko.catalog}${path}`, body);
+    if (answer.status >= 300)
+      throw new Error(`${method} ${path} answers ${answer.status}: ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+
+  async function boot(name: string): Promise<Server> {
+    const server = await bootServer(cloud, token, name);
+    made.push(server);
+    return server;
+  }
+
+  async function backUp(policy: string): Promise<readonly Member[]> {
+    const { mistral } = cloud;
+    const { result } = await executionsOf(mistral.url, token).run(RUN, { policy });
+    expect(result).toMatchObject({ outcome: 'committed', failed: [] });
+    const path = `/v1/vaults/${policy}/points`;
+    const { points } = await call<{ points: { point: string }[] }>('GET', path);
+    return (await call<{ members: Member[] }>('GET', `${path}/${points[0]?.point}`)).members;
+  }
+
+  test('two servers that Nova built from a Glance image: it is stored once, and of each what its overlay holds; so of a third', async () => {
+    const policy = `images-${randomBytes(4).toString('hex')}`;
+    const servers = [await boot('web-1'), await boot('web-2')];
+    await call('PUT', `/v1/vaults/${policy}`, { store: `swift:${policy}`, escrow: 'waived' });
+    const cover = (ids: string[]) =>
+      call('PUT', `/v1/policies/${policy}`, { vault: policy, members: { servers: ids }, quiesce: 'prefer' });
+    await cover(servers.map(({ id }) => id));
+    const first = await backUp(policy);
+    const [image = ''] = first.flatMap((member) => member.image ?? []);
+    expect(first.map((member) => member.image)).toEqual([image, image]);
+    const group = encodeURIComponent(image);
+    const kept = await call<{ points: { changedBytes: number }[] }>(
+      'GET',
+      `/v1/vaults/${policy}/points?group=${group}`,
+    );
+    const [stored, ...others] = kept.points;
+    expect(others).toEqual([]);
+    console.log(`image ${stored?.changedBytes} bytes; servers ${first.map(({ changedBytes }) => changedBytes)}`);
+    for (const { changedBytes } of first) expect(changedBytes).toBeLessThan((stored?.changedBytes ?? 0) / 2);
+
+    const third = await boot('web-3');
+    await cover([...servers, third].map(({ id }) => id));
+    const second = await backUp(policy);
+    const added = second.find(({ name }) => name.startsWith(third.id));
+    expect(added).toMatchObject({ image });
+    console.log(`third server ${added?.changedBytes} bytes`);
+    const again = await call<{ points: unknown[] }>('GET', `/v1/vaults/${policy}/points?group=${group}`);
+    expect(again.points).toHaveLength(1);
+  });
+});
