@@ -78,6 +78,9 @@ export interface CopyRecord extends BackgroundRecord {
   readonly failed: readonly { readonly point: string; readonly message: string }[];
 }
 
+/** A run of an image is called by none of the names that policies have. */
+export const IMAGE_POLICY = 'image:';
+
 export interface RunRecord {
   readonly run: string;
   readonly policy: string;

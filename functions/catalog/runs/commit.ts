@@ -5,7 +5,7 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type PointSummary, summaryOf } from '../points/point-summary.ts';
 import { noteLast } from '../policies/note-last.ts';
-import type { RunEnd, RunRecord } from '../registry/records.ts';
+import { IMAGE_POLICY, type RunEnd, type RunRecord } from '../registry/records.ts';
 import { endDistrust, noteDistrust } from './distrust.ts';
 import { finish } from './end-run.ts';
 import type { ActiveRun } from './open-runs.ts';
@@ -62,7 +62,8 @@ async function commitNow(caller: Caller, record: RunRecord, active: ActiveRun, p
     disks.length === 0 ? [server] : disks.map(({ name }) => name),
   );
   try {
-    const event = { run: record.run, without, missing, topology: true };
+    // Of what an image is made of nothing is told.
+    const event = { run: record.run, without, missing, topology: record.policy !== IMAGE_POLICY };
     return (await active.tenant.invoke('point-committer', event)) as RestorePoint;
   } catch (error) {
     // Another process may have been first, or the answer was lost on the way.

@@ -6,7 +6,7 @@ import { newRunId } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
-import { type RunMember, type RunRecord, readRecord } from '../registry/records.ts';
+import { IMAGE_POLICY, type RunMember, type RunRecord, readRecord } from '../registry/records.ts';
 import { commit } from './commit.ts';
 import { abandon } from './end-run.ts';
 import { holdMoment } from './hold-moment.ts';
@@ -18,8 +18,6 @@ export type ImageStep =
   | { readonly state: 'stored' }
   | { readonly state: 'failed'; readonly problem: string };
 
-/** A run of an image is called by none of the names that policies have. */
-const POLICY = 'image:';
 /** Who started a run in the journal, and has not written it down after so long, has died in between. */
 const BROKEN_OFF_MS = 300_000;
 
@@ -94,7 +92,7 @@ async function startImageRun(
   const run = newRunId(now, randomBytes(3));
   const at = now.toISOString();
   const record: RunRecord = {
-    ...{ run, policy: POLICY, vault: vaultName, startedAt: at, quiesce: 'never' },
+    ...{ run, policy: IMAGE_POLICY, vault: vaultName, startedAt: at, quiesce: 'never' },
     ...(bandwidth === undefined ? {} : { bandwidth }),
     members: [memberFor(owner, name)],
   };
