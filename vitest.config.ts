@@ -19,7 +19,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit-alone',
-          // They put other modules in the place of ours.
+          // They put other modules in the place of ours, or start functions with an environment of their own.
           testTimeout: 60_000,
           include: ['test/**/*.alone.test.ts'],
         },
