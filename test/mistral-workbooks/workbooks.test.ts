@@ -149,6 +149,15 @@ function nextOf(task: Task): string[] {
   return clauses.flatMap((each) => (typeof each === 'string' ? [each] : Object.keys((each ?? {}) as object)));
 }
 
+test('tasks lead to tasks that are there', () => {
+  for (const { name, workflow } of workflows) {
+    for (const [task, definition] of Object.entries(workflow.tasks)) {
+      const astray = nextOf(definition).filter((next) => !(next in workflow.tasks) && !/^(noop|fail\()/.test(next));
+      expect([name, task, astray]).toEqual([name, task, []]);
+    }
+  }
+});
+
 /** The tasks that can come after a task. */
 function reachedFrom(tasks: Readonly<Record<string, Task>>, from: string): ReadonlySet<string> {
   const reached = new Set<string>();
