@@ -113,7 +113,8 @@ describe('threads', () => {
       const { value } = await content.next();
       if ((value?.length ?? 0) === 8 * 1024 ** 2) taken++;
       await new Promise((resolve) => setTimeout(resolve, 300));
-      expect(asked).toBeLessThanOrEqual(taken + 6);
+      // The first of them is there before anything is given.
+      expect(asked).toBeLessThanOrEqual(Math.max(taken, 1) + 6);
     }
     expect(asked).toBeGreaterThan(3);
     await content.return(undefined);
