@@ -31,11 +31,13 @@ export async function startGuest(settings: GuestSettings): Promise<Guest> {
   if (settings.accelerator === 'tcg' || (settings.accelerator === undefined && !kvmIsWorthATry())) {
     return boot(settings, 'tcg');
   }
-  const guest = await launch(settings, 'kvm');
+  let guest: Guest | undefined;
   try {
+    // QEMU itself may end over a KVM that lacks something.
+    guest = await launch(settings, 'kvm');
     await guest.waitFor('ekko: kernel is up', kvmLimitMs);
   } catch (cause) {
-    await guest.stop();
+    await guest?.stop();
     if (settings.accelerator === 'kvm') throw cause;
     rememberThatKvmHangs();
     return boot(settings, 'tcg');
