@@ -2,15 +2,10 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import { imageName, knownImage } from '#vault/images.ts';
 import { newestPoint, sizeAt, startRun, ticketFor } from '#vault/runs.ts';
+import type { ChangedBlockSource, FullReason, HeldMoment, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { type DonePart, doneBytes } from '#vault/staging/done-parts.ts';
 import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
 import type { Vault } from '#vault/vault.ts';
-import type {
-  ChangedBlockSource,
-  FullReason,
-  HeldMoment,
-  SourceDisk,
-} from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { openFileSource } from '../../host-exporter/changed-blocks/file-source.ts';
 import type { FunctionHost } from '../host/function-host.ts';
 import { openStagedParts } from '../host/staged-parts.ts';

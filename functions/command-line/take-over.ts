@@ -3,11 +3,11 @@ import type { Extent } from '#vault/format/extents.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { VaultState } from '#vault/journal/state.ts';
 import { takeOverRun } from '#vault/runs.ts';
+import type { DiskPlan } from '#vault/staging/changed-block-source.ts';
 import { checkCovered, type DonePart, OtherParts } from '#vault/staging/done-parts.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { SegmentRun } from '#vault/words.ts';
-import type { DiskPlan } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { noTotals, readReceipt, receiptsOf } from '../point-committer/receipts.ts';
 import { isGone, thisProcess } from './this-process.ts';
 

@@ -1,8 +1,7 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
-import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
+import type { RestorePoint } from '#vault/format/point.ts';
 import type { ExportSummary } from '#vault/format/summary.ts';
 import { digestInName } from '#vault/images.ts';
-import type { JournalEntry, PointCommitted } from '#vault/journal/entries.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { PackMoves } from '#vault/moves/pack-moves.ts';
 import { writePoint } from '#vault/records.ts';
@@ -10,16 +9,14 @@ import { openSummary } from '#vault/staging/open-part.ts';
 import { receiptKey, stagingKey, topologyKey } from '#vault/store/object-names.ts';
 import { keptTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
-import { SEGMENT_SIZE } from '#vault/words.ts';
 import { checkImage } from './check-image.ts';
 import { type DiskPast, type MappedDisk, mapDisk } from './map-disk.ts';
+import { committed, type ExportedDisk, pointOf } from './new-point.ts';
 
-interface CommittedWork {
+interface CommittedWork extends ExportedDisk {
   /** The disk's number in the run. */
   readonly number: number;
-  readonly summary: ExportSummary;
   readonly past: DiskPast;
-  readonly mapped: MappedDisk;
 }
 
 /** All that a commit writes before it decides, and the state that it was made for. */
@@ -173,46 +170,6 @@ function pastOf(state: VaultState, summary: ExportSummary): DiskPast {
     'part-refused',
     `Disk ${summary.disk} counts from ${baseDisk} in restore point ${summary.base}, which the vault does not have, or which is no image.`,
   );
-}
-
-function pointOf(run: string, group: string, work: readonly CommittedWork[]): RestorePoint {
-  const takenAt = work.map(({ summary }) => summary.takenAt).sort()[0] ?? '';
-  return { id: run, group, takenAt, disks: work.map(pointDisk) };
-}
-
-function pointDisk({ summary, mapped }: CommittedWork): PointDisk {
-  const { disk, parts: _parts, ...said } = summary;
-  const { totals, manifest } = mapped;
-  return {
-    ...said,
-    name: disk,
-    manifest,
-    assurance: { auditedSegments: totals.auditedSegments, auditFailures: totals.auditFailures },
-    changedBytes: totals.dataSegments * SEGMENT_SIZE,
-    newBytes: totals.newSegments * SEGMENT_SIZE,
-    storedBytes: totals.storedBytes,
-  };
-}
-
-function committed(point: RestorePoint, name: string, now: Date): JournalEntry {
-  const disks = point.disks.map((disk) => ({ name: disk.name, size: disk.diskSize, manifest: disk.manifest }));
-  return {
-    type: 'point-committed',
-    run: point.id,
-    group: point.group,
-    point: name,
-    takenAt: point.takenAt,
-    at: now.toISOString(),
-    disks,
-    ...copyIn(point),
-  };
-}
-
-/** A point is a copy when all its disks are copied from one point. */
-function copyIn({ disks }: RestorePoint): Pick<PointCommitted, 'copyOf'> {
-  const [first, ...rest] = disks.map(({ copyOf }) => copyOf);
-  if (first === undefined) return {};
-  return rest.every((copy) => copy?.vault === first.vault && copy.run === first.run) ? { copyOf: first } : {};
 }
 
 function openRun(state: VaultState, run: string) {

@@ -1,9 +1,9 @@
 import type { ServerTicket } from '#vault/export-ticket.ts';
 import { diskTicket, type TicketDisk } from '#vault/export-ticket.ts';
+import type { HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { exportDisk } from '#vault/staging/export-disk.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { SEGMENTS_PER_PART } from '#vault/words.ts';
-import type { HeldMoment } from '../changed-blocks/changed-block-source.ts';
 import type { Budget } from './budget.ts';
 
 export interface MemberExport {

@@ -1,5 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
-import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
+import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { EndableMoment, Outcome } from '../changed-blocks/held-moment.ts';
 import type { LibvirtSource } from '../libvirt/libvirt-source.ts';
 import type { PreparedMoment } from '../libvirt/prepared-moment.ts';

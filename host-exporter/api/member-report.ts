@@ -1,4 +1,4 @@
-import type { Consistency } from '../changed-blocks/changed-block-source.ts';
+import type { Consistency } from '#vault/staging/changed-block-source.ts';
 
 /** How far a server is in a run. `failed` says why in `problem`. */
 export type MemberState = 'prepared' | 'frozen' | 'checkpointed' | 'held' | 'exporting' | 'staged' | 'failed' | 'ended';

@@ -1,6 +1,6 @@
 import { codeOf } from '#vault/errors.ts';
+import type { HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { plannedBytes } from '#vault/staging/export-disk.ts';
-import type { HeldMoment } from '../changed-blocks/changed-block-source.ts';
 import type { MemberReport, MemberState } from './member-report.ts';
 
 /** How far a member is, for those who ask, and on disk for the next exporter. */

@@ -1,7 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import type { ServerTicket } from '#vault/export-ticket.ts';
 import { imageName } from '#vault/images.ts';
-import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
+import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { giveUp, keepRecord, type MemberContext, passOf } from './member-context.ts';
 import type { MemberReport, MemberState } from './member-report.ts';
 

@@ -1,8 +1,8 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { FullReason, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { type DirtyBitmap, type GuestDisk, listGuestDisks } from '../qemu/guest-disks.ts';
 import type { QmpClient } from '../qemu/qmp-client.ts';
-import type { FullReason, MomentRequest } from './changed-block-source.ts';
 
 /** Everything that the exporter makes within QEMU begins so; whatever begins so is the exporter's to remove. */
 export const OWN_PREFIX = 'ekko-';

@@ -1,6 +1,6 @@
+import type { DiskPlan, FullReason, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { type NbdClient, openNbd } from '../qemu/nbd-client.ts';
 import type { Parent } from './bitmaps.ts';
-import type { DiskPlan, FullReason, MomentRequest, SourceDisk } from './changed-block-source.ts';
 import type { ImageBase } from './image-base.ts';
 import {
   ALLOCATION_CONTEXT,

@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { ChangedBlockSource, HeldMoment, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { bytesInside } from '#vault/staging/read-span.ts';
-import type { ChangedBlockSource, HeldMoment, MomentRequest } from './changed-block-source.ts';
 import { layersOfFile } from './file-layers.ts';
 import { type FileChoice, findFile } from './find-file.ts';
 import type { FoundFile, HeldFile } from './held-file.ts';

@@ -1,4 +1,4 @@
-import type { DiskPlan, MomentRequest, SourceDisk } from './changed-block-source.ts';
+import type { DiskPlan, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
 
 /** A file or device to protect, found and probed. */
 export interface FoundFile {

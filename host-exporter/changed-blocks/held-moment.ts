@@ -1,6 +1,6 @@
+import type { DiskPlan, HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { bytesInside } from '#vault/staging/read-span.ts';
 import type { NbdClient } from '../qemu/nbd-client.ts';
-import type { DiskPlan, HeldMoment } from './changed-block-source.ts';
 import type { Quiesced } from './quiesce.ts';
 
 /** `undecided`: everything but the bitmaps goes, and the next moment judges them by what the vault knows. */

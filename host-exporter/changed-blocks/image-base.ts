@@ -1,5 +1,5 @@
+import type { BaseImage, FullReason, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { baseOf, type ImageLayer } from '../qemu/image-layers.ts';
-import type { BaseImage, FullReason, MomentRequest } from './changed-block-source.ts';
 import type { MeasuredImage, MeasuredImages } from './measured-images.ts';
 
 /** The image that a disk is planned on: what the vault has of it, and where it lies in the chain. */

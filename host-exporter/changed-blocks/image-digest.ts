@@ -1,6 +1,6 @@
 import { newImageDigest } from '#vault/images.ts';
+import type { BaseImage, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type { BaseImage, MomentRequest } from './changed-block-source.ts';
 import { findFile } from './find-file.ts';
 import type { HeldFile } from './held-file.ts';
 import { holdQcow2File } from './qcow2-file.ts';

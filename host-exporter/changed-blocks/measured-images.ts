@@ -3,10 +3,10 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import type { BaseImage } from '#vault/staging/changed-block-source.ts';
 import { type FileIdentity, identityOf, isSameFile } from '../qemu/file-identity.ts';
 import { asObject, countOf, textOf } from '../qemu/json-value.ts';
 import { OWN_PREFIX } from './bitmaps.ts';
-import type { BaseImage } from './changed-block-source.ts';
 import { digestOfFile } from './image-digest.ts';
 
 /** A base image, and the very file that was read. */

@@ -1,4 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { DiskPlan, FullReason, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import {
   closeGaps,
   countSegments,
@@ -12,7 +13,6 @@ import { SEGMENT_SIZE, type SegmentRun, segmentsOf } from '#vault/words.ts';
 import { type NbdClient, STATUS_DIRTY, STATUS_ZERO } from '../qemu/nbd-client.ts';
 import type { NbdExtent } from '../qemu/nbd-replies.ts';
 import { auditStretches } from './audit-stretches.ts';
-import type { DiskPlan, FullReason, SourceDisk } from './changed-block-source.ts';
 import type { ImageBase } from './image-base.ts';
 
 export const ALLOCATION_CONTEXT = 'base:allocation';

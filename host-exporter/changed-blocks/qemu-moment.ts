@@ -1,7 +1,7 @@
+import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { NbdClient } from '../qemu/nbd-client.ts';
 import { isQemuGone, type QmpClient } from '../qemu/qmp-client.ts';
 import { removeBitmaps } from './bitmaps.ts';
-import type { MomentRequest } from './changed-block-source.ts';
 import { removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { type ExportedDisk, planExported } from './exported-plans.ts';
 import { CHANGES_CONTEXT, type FleecedDisk, standsOn } from './fleecing.ts';

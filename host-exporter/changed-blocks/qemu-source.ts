@@ -1,11 +1,11 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import type { GuestDisk } from '../qemu/guest-disks.ts';
 import { refuseUnsafeThreads } from '../qemu/iothreads.ts';
 import { thawLeftBehind } from '../qemu/must-thaw.ts';
 import { hasOpened } from '../qemu/opened-files.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp-client.ts';
 import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
-import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from './changed-block-source.ts';
 import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
 import type { EndableMoment } from './held-moment.ts';

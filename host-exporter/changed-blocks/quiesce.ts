@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { Consistency, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { holdStill } from '../qemu/hold-still.ts';
-import type { Consistency, MomentRequest } from './changed-block-source.ts';
 import type { QemuSettings } from './qemu-settings.ts';
 
 /** The moment's result, and how still the guest was: recorded, never assumed. */

@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { EkkoError } from '#vault/errors.ts';
+import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { subtract } from '#vault/staging/segment-runs.ts';
 import { segmentsOf } from '#vault/words.ts';
-import type { MomentRequest } from './changed-block-source.ts';
 import { measure, openDisk } from './find-file.ts';
 import { type FoundFile, type HeldFile, reasonForFile } from './held-file.ts';
 import { mapRawFile } from './hole-map.ts';

@@ -1,7 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { type GuestDisk, listGuestDisks } from '../qemu/guest-disks.ts';
 import type { QmpClient } from '../qemu/qmp-client.ts';
-import type { SourceDisk } from './changed-block-source.ts';
 import type { DiskChoice } from './qemu-settings.ts';
 
 /** 1-255 bytes, printable. */

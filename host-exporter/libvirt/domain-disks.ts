@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { LARGEST_DISK } from '#vault/words.ts';
-import type { SourceDisk } from '../changed-blocks/changed-block-source.ts';
 import { asObject, countOf, memberOf } from '../qemu/json-value.ts';
 import { type Domain, type DomainDisk, parseDomain } from './domain.ts';
 import { askMonitor, type BlockState, readBlockStates } from './guest-blocks.ts';

@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import { imageName } from '#vault/images.ts';
-import type { MomentRequest, SourceDisk } from '../changed-blocks/changed-block-source.ts';
+import type { MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { openFileSource } from '../changed-blocks/file-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import type { MeasuredImage, MeasuredImages } from '../changed-blocks/measured-images.ts';

@@ -1,11 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
+import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
 import { bitmapName, chooseParent, type Parent } from '../changed-blocks/bitmaps.ts';
-import type {
-  BaseImage,
-  ChangedBlockSource,
-  MomentRequest,
-  SourceDisk,
-} from '../changed-blocks/changed-block-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import { chooseImage, measureBases } from '../changed-blocks/image-base.ts';
 import { isReadByQemu } from '../changed-blocks/image-lock.ts';

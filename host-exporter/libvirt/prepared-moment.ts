@@ -1,5 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
-import type { MomentRequest } from '../changed-blocks/changed-block-source.ts';
+import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import type { Quiesced } from '../changed-blocks/quiesce.ts';
 import { removeFile, type ScratchArea } from '../changed-blocks/scratch.ts';

@@ -2,11 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keyFileProvider } from '#vault/keys/key-provider.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import { openCountedStore } from '#vault/store/counted-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { openVault } from '#vault/vault.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
-import type { ChangedBlockSource } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { openFileSource } from '../../host-exporter/changed-blocks/file-source.ts';
 import { openQemuSource } from '../../host-exporter/changed-blocks/qemu-source.ts';
 import { openInlineHost } from '../model/inline-host.ts';

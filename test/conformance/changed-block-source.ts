@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ChangedBlockSource, DiskPlan } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE } from '../../functions/vault/words.ts';
-import type { ChangedBlockSource, DiskPlan } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import {
   assemble,
   createPoints,

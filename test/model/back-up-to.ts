@@ -1,9 +1,9 @@
 import type { RestorePoint } from '#vault/format/point.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { Vault } from '#vault/vault.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
-import type { ChangedBlockSource } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { openInlineHost, PROMPT } from './inline-host.ts';
 
 export interface BackUpTo {

@@ -1,11 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { newImageDigest } from '#vault/images.ts';
+import type { BaseImage, ChangedBlockSource, DiskPlan } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type {
-  BaseImage,
-  ChangedBlockSource,
-  DiskPlan,
-} from '../../host-exporter/changed-blocks/changed-block-source.ts';
 
 /** A base image as a file, and its content by segment. */
 export interface ModelImage extends BaseImage {

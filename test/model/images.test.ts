@@ -7,13 +7,13 @@ import { imageName } from '#vault/images.ts';
 import { newIdentity } from '#vault/keys/identity.ts';
 import { readManifest } from '#vault/records.ts';
 import { openDiskReader } from '#vault/restore/read-disk.ts';
+import type { ChangedBlockSource, FullReason } from '#vault/staging/changed-block-source.ts';
 import { type CountedStore, openCountedStore } from '#vault/store/counted-store.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import { segmentsOf } from '#vault/words.ts';
 import { runBackup } from '../../functions/command-line/run-backup.ts';
 import { sweepVault } from '../../functions/sweeper/sweep-vault.ts';
-import type { ChangedBlockSource, FullReason } from '../../host-exporter/changed-blocks/changed-block-source.ts';
 import { contentOf, type ImageGuest, imageSource, type ModelImage, segmentOf, writeImage } from './image-guest.ts';
 import { openInlineHost } from './inline-host.ts';
 

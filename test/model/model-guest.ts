@@ -1,10 +1,5 @@
+import type { ChangedBlockSource, DiskPlan, HeldMoment, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type {
-  ChangedBlockSource,
-  DiskPlan,
-  HeldMoment,
-  MomentRequest,
-} from '../../host-exporter/changed-blocks/changed-block-source.ts';
 
 /** A guest's disk by content numbers (0 is zero), and its bitmaps: what QEMU is to the exporter, without QEMU. */
 export interface ModelGuest extends ChangedBlockSource {

@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
 import type { Caller } from '../caller.ts';
 import { disksOf, type ExporterDisk } from '../exporters/exporter-client.ts';
-import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { PolicyDefinition } from '../policies/policy.ts';
 import type { Group, GroupServer, Warning } from './resolve-group.ts';
 
 /** A disk that is to be backed up. */

@@ -4,7 +4,7 @@ import type { Catalog } from '../catalog.ts';
 import { type CloudServer, hostIdOf, serversById, serversByTag } from '../cloud/servers.ts';
 import { serversOfStack } from '../cloud/stack-servers.ts';
 import { type KnownExporter, knownExporters } from '../exporters/registered-exporters.ts';
-import { MOST_MEMBERS, type PolicyDefinition } from '../policies/policy-schema.ts';
+import { MOST_MEMBERS, type PolicyDefinition } from '../policies/policy.ts';
 
 /** Something that an owner wants to know. */
 export interface Warning {

@@ -1,6 +1,7 @@
 import { EkkoError } from '#vault/errors.ts';
 import { checker } from '../../rim/strict-ajv.ts';
-import { POLICY_SCHEMA, type PolicyDefinition } from './policy-schema.ts';
+import type { PolicyDefinition } from './policy.ts';
+import { POLICY_SCHEMA } from './policy-schema.ts';
 import { checkSchedule, checkTimeZone } from './schedule.ts';
 
 const check = checker<PolicyDefinition>(POLICY_SCHEMA, 'The policy');

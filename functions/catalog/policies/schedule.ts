@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { EkkoError } from '#vault/errors.ts';
-import type { PolicyDefinition } from './policy-schema.ts';
+import type { PolicyDefinition } from './policy.ts';
 
 type Schedule = NonNullable<PolicyDefinition['schedule']>;
 

@@ -1,5 +1,5 @@
 import { Cron } from 'croner';
-import type { PolicyDefinition } from './policy-schema.ts';
+import type { PolicyDefinition } from './policy.ts';
 
 type Schedule = NonNullable<PolicyDefinition['schedule']>;
 

@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import { checker } from '../../rim/strict-ajv.ts';
-import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { PolicyDefinition } from '../policies/policy.ts';
 import type { RestoreRecord } from '../restores/restore-record.ts';
 import type { RecordPath, Registry } from './registry.ts';
 

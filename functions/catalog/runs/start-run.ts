@@ -10,7 +10,7 @@ import type { Catalog } from '../catalog.ts';
 import { findDisks, type MemberServer } from '../group/find-disks.ts';
 import { resolveGroup, type Warning } from '../group/resolve-group.ts';
 import { noteLast } from '../policies/note-last.ts';
-import type { PolicyDefinition } from '../policies/policy-schema.ts';
+import type { PolicyDefinition } from '../policies/policy.ts';
 import { type RunMember, type RunRecord, readRecord, requireRecord } from '../registry/records.ts';
 import { completeTopology, findTopology } from '../topology/read-topology.ts';
 import { unprotectedIn } from '../topology/unprotected.ts';

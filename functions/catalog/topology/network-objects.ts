@@ -9,7 +9,7 @@ import type {
   TopologyRule,
   TopologySecurityGroup,
   TopologySubnet,
-} from '#vault/format/topology.ts';
+} from '#vault/format/topology-network.ts';
 import { allSaid, countAs, countIn, flagIn, type Said, said, textAs, textIn, textsIn } from './said.ts';
 
 /** Objects of a topology from what Neutron says of them. */

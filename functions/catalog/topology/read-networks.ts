@@ -1,4 +1,4 @@
-import type { FixedIp, RouterInterface, TopologyPort, TopologyRouter } from '#vault/format/topology.ts';
+import type { FixedIp, RouterInterface, TopologyPort, TopologyRouter } from '#vault/format/topology-network.ts';
 import {
   type FoundPort,
   fixedIpsOf,

@@ -6,7 +6,7 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { copyGroups } from '../copies/copy-groups.ts';
 import { policiesOf } from '../policies/policies-of.ts';
-import type { PolicyRetention } from '../policies/policy-schema.ts';
+import type { PolicyRetention } from '../policies/policy.ts';
 import { requireRecord, type UpkeepRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 

@@ -1,5 +1,5 @@
+import type { DiskPlan, HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type { DiskPlan, HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import type { Progress } from '../progress/progress.ts';
 import type { BackupWatch } from '../run-backup.ts';
 import type { Screen } from '../screen.ts';

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { EkkoError } from '#vault/errors.ts';
-import type { ChangedBlockSource } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import { bundlePath } from '../../host/bundles.ts';
 import type { BackupOptions } from './backup-options.ts';
 

@@ -1,5 +1,5 @@
+import type { HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
-import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
 import type { OfferedSegment, SegmentSource } from '../../verifier/segment-source.ts';
 

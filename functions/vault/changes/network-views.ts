@@ -1,4 +1,5 @@
-import type { Route, Topology, TopologyRule } from '../format/topology.ts';
+import type { Topology } from '../format/topology.ts';
+import type { Route, TopologyRule } from '../format/topology-network.ts';
 import type { ListedView, Names } from './compare-lists.ts';
 
 /** Ports of servers, and what they hang on. */

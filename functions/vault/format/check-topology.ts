@@ -1,5 +1,6 @@
 import { EkkoError } from '../errors.ts';
 import type * as T from './topology.ts';
+import type * as N from './topology-network.ts';
 
 /** The value where it has the shape, with the fields that are known; throws `bad-format` naming `what`. */
 type Check<V> = (value: unknown, what: string) => V;
@@ -97,35 +98,35 @@ const server = object<T.TopologyServer>({
   ...{ securityGroups: texts, serverGroup: maybe(text), userData: maybe(text), disks: list(disk) },
 });
 
-const fixedIps = list(object<T.FixedIp>({ subnet: text, address: text }));
-const routes = list(object<T.Route>({ destination: text, nextHop: text }));
+const fixedIps = list(object<N.FixedIp>({ subnet: text, address: text }));
+const routes = list(object<N.Route>({ destination: text, nextHop: text }));
 
-const port = object<T.TopologyPort>({
+const port = object<N.TopologyPort>({
   ...{ id: text, name: text, server: maybe(text), network: text, mac: text, fixedIps },
-  floatingIps: list(object<T.FloatingIp>({ id: text, address: text, network: text, fixedAddress: maybe(text) })),
+  floatingIps: list(object<N.FloatingIp>({ id: text, address: text, network: text, fixedAddress: maybe(text) })),
   ...{ securityGroups: texts, portSecurity: flag },
-  allowedPairs: list(object<T.AddressPair>({ address: text, mac: maybe(text) })),
+  allowedPairs: list(object<N.AddressPair>({ address: text, mac: maybe(text) })),
   ...{ vnicType: maybe(text), adminUp: flag },
 });
 
-const network = object<T.TopologyNetwork>({
+const network = object<N.TopologyNetwork>({
   ...{ id: text, name: text, description: maybe(text), mtu: maybe(count), adminUp: flag, shared: flag, external: flag },
   ...{ portSecurity: flag, dnsDomain: maybe(text), own: flag },
 });
 
-const subnet = object<T.TopologySubnet>({
+const subnet = object<N.TopologySubnet>({
   ...{ id: text, name: text, network: text, ipVersion: count, cidr: text, gateway: maybe(text), dhcp: flag },
-  ...{ pools: list(object<T.AddressRange>({ start: text, end: text })), nameservers: texts, routes },
+  ...{ pools: list(object<N.AddressRange>({ start: text, end: text })), nameservers: texts, routes },
   ...{ ipv6AddressMode: maybe(text), ipv6RaMode: maybe(text) },
 });
 
-const router = object<T.TopologyRouter>({
+const router = object<N.TopologyRouter>({
   ...{ id: text, name: text, adminUp: flag, externalNetwork: maybe(text), sourceNat: maybe(flag) },
   ...{ externalIps: fixedIps, routes },
-  interfaces: list(object<T.RouterInterface>({ port: text, network: text, subnet: text, address: text })),
+  interfaces: list(object<N.RouterInterface>({ port: text, network: text, subnet: text, address: text })),
 });
 
-const rule = object<T.TopologyRule>({
+const rule = object<N.TopologyRule>({
   ...{ id: text, direction: word('ingress', 'egress'), ethertype: text, protocol: maybe(text) },
   ...{ portMin: maybe(number), portMax: maybe(number), remoteCidr: maybe(text), remoteGroup: maybe(text) },
   description: maybe(text),
@@ -153,7 +154,7 @@ const topology = object<T.Topology>({
   ...{ servers: list(server), ports: list(port), networks: list(network), subnets: list(subnet) },
   routers: list(router),
   securityGroups: list(
-    object<T.TopologySecurityGroup>({
+    object<N.TopologySecurityGroup>({
       ...{ id: text, name: text, description: text, stateful: maybe(flag), rules: list(rule) },
     }),
   ),

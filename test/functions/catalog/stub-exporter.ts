@@ -1,8 +1,8 @@
 import { decodeTicket, diskTicket, type ServerTicket, type UploadRight } from '#vault/export-ticket.ts';
 import { imageName } from '#vault/images.ts';
+import type { HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { exportDisk, plannedBytes } from '#vault/staging/export-disk.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
-import type { HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 import { type ModelGuest, newModelGuest } from '../../model/model-guest.ts';
 import type { FakeCloud } from './fake-cloud.ts';
 import { type FakeAnswer, type FakeRequest, type HttpFake, openHttpFake } from './http-fake.ts';

@@ -4,6 +4,7 @@ import { packName } from '#vault/format/pack.ts';
 import { newIdentity } from '#vault/keys/identity.ts';
 import { readManifest, readPage } from '#vault/records.ts';
 import { abandonRun, startRun, ticketFor } from '#vault/runs.ts';
+import type { DiskPlan, HeldMoment } from '#vault/staging/changed-block-source.ts';
 import { exportDisk } from '#vault/staging/export-disk.ts';
 import { openCountedStore } from '#vault/store/counted-store.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
@@ -13,7 +14,6 @@ import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE, segmentsOf } from '#vault/words.ts';
 import { commitRun } from '../../../functions/point-committer/commit-run.ts';
 import { openPartProcessor } from '../../../functions/segment-processor/process-part.ts';
-import type { DiskPlan, HeldMoment } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 
 const { identity } = newIdentity();
 const provider = { origin: 'test', identity: async () => identity };

@@ -1,11 +1,7 @@
 import { copyFile, rename, utimes } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { imageName } from '#vault/images.ts';
-import type {
-  ChangedBlockSource,
-  HeldMoment,
-  MomentRequest,
-} from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import type { ChangedBlockSource, HeldMoment, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
 import { openQemuSource } from '../../../host-exporter/changed-blocks/qemu-source.ts';
 import { assemble, createPoints, planOf, readWhole } from './disk-model.ts';

@@ -1,9 +1,5 @@
+import type { DiskPlan, HeldMoment, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '../../../functions/vault/words.ts';
-import type {
-  DiskPlan,
-  HeldMoment,
-  MomentRequest,
-} from '../../../host-exporter/changed-blocks/changed-block-source.ts';
 
 /** What a vault would know, kept in memory: the sizes that disks had at each restore point. */
 export interface Points {

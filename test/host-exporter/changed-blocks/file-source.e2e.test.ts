@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { open, truncate, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { ChangedBlockSource } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import { openFileSource } from '../../../host-exporter/changed-blocks/file-source.ts';
 import type { FileChoice } from '../../../host-exporter/changed-blocks/find-file.ts';
 import { assemble, createPoints, readWhole } from './disk-model.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach } from 'vitest';
-import type { ChangedBlockSource } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import type { QemuSourceOptions } from '../../../host-exporter/changed-blocks/qemu-settings.ts';
 import { openQemuSource } from '../../../host-exporter/changed-blocks/qemu-source.ts';
 import { createPoints, type Points } from './disk-model.ts';

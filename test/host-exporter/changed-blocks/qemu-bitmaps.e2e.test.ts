@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ChangedBlockSource } from '../../../host-exporter/changed-blocks/changed-block-source.ts';
+import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
 import { assemble, planOf, segments } from './disk-model.ts';
 import { useGuest } from './guest-fixture.ts';
 import { bitmapsOf, blockdevArguments } from './running-qemu.ts';

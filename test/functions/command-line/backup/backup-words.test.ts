@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import type { FullReason } from '#vault/staging/changed-block-source.ts';
 import { describePlan } from '../../../../functions/command-line/backup/backup-watch.ts';
 import { auditWords, consistencyWords, readingWords } from '../../../../functions/command-line/backup/backup-words.ts';
-import type { FullReason } from '../../../../host-exporter/changed-blocks/changed-block-source.ts';
 
 const REASONS: Record<FullReason, true> = {
   'first-backup': true,

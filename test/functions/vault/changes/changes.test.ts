@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { changesBetween } from '#vault/changes/changes.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
-import type { Topology, TopologyRule } from '#vault/format/topology.ts';
+import type { Topology } from '#vault/format/topology.ts';
+import type { TopologyRule } from '#vault/format/topology-network.ts';
 import { exampleServer, exampleTopology, exampleVolume } from '../../../example-topology.ts';
 
 const GIB = 1024 ** 3;
