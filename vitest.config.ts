@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` (and `unit-alone`) is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` starts a whole OpenStack, of which no
-// part of Ekko that is here needs more than `e2e` starts: it is run by hand (CONTRIBUTING.md).
+// `unit` (and `unit-alone`) is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` a whole OpenStack with servers;
+// `cloud-down` takes that cloud's services away for a while, so that nothing else may use them. Whatever runs in one call shares its services, and groups come one after another.
 export default defineConfig({
   test: {
     projects: [
@@ -13,7 +13,7 @@ export default defineConfig({
           // Most of the time would go into loading the same modules for each file anew.
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.alone.test.ts', 'test/**/*.e2e.test.ts', 'test/**/*.cloud.test.ts'],
+          exclude: ['alone', 'e2e', 'cloud', 'cloud-down'].map((kind) => `test/**/*.${kind}.test.ts`),
         },
       },
       {
@@ -34,6 +34,9 @@ export default defineConfig({
           retry: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          // Most of them wait for others most of the time.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -41,8 +44,22 @@ export default defineConfig({
           name: 'cloud',
           include: ['test/**/*.cloud.test.ts'],
           globalSetup: ['test/cloud/stop-services.ts'],
+          retry: 1,
           testTimeout: 400_000,
-          hookTimeout: 600_000,
+          hookTimeout: 900_000,
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'cloud-down',
+          include: ['test/**/*.cloud-down.test.ts'],
+          globalSetup: ['test/cloud/stop-services.ts'],
+          retry: 1,
+          testTimeout: 400_000,
+          hookTimeout: 900_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

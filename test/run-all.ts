@@ -4,8 +4,8 @@ import { readAvailable } from './setup/cache.ts';
 import { runTests } from './setup/steps.ts';
 import { addCounts, countsLine } from './setup/test-counts.ts';
 
-// Two emulated guests at a time are what two cores bear.
-const results = [...(await check()), await runTests('e2e', ['--maxWorkers=2'], true)];
+const clouds = ['--project', 'cloud', '--project', 'cloud-down'];
+const results = [...(await check()), await runTests('e2e', clouds, true)];
 const counts = addCounts(results.map((result) => result.counts));
 
 for (const sentence of readAvailable().leftOut) console.log(`Left out. ${sentence}`);

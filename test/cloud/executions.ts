@@ -22,6 +22,8 @@ export interface Executions {
   list(workflow: string): Promise<Execution[]>;
   /** Every field of every execution, task and action that the API shows, one a line. */
   everything(): Promise<string>;
+  /** Likewise of one execution and all that it started. */
+  allOf(id: string): Promise<string>;
 }
 
 export function executionsOf(url: string, token: string): Executions {
@@ -44,14 +46,17 @@ export function executionsOf(url: string, token: string): Executions {
     },
     list: async (workflow) =>
       (await get<{ executions: Execution[] }>(`executions?workflow_name=${workflow}&sort_keys=created_at`)).executions,
-    everything: async () => {
-      const all = await get<{ executions: Execution[] }>('executions?sort_keys=created_at');
-      const texts = all.executions.map(({ id }) => everythingOf(id));
-      return (await Promise.all(texts)).join('\n');
-    },
+    everything: () => everythingOf('executions?sort_keys=created_at'),
+    allOf: async (id) =>
+      `${await fieldsOf(id)}\n${await everythingOf(`executions?root_execution_id=${id}&sort_keys=created_at`)}`,
   };
 
-  async function everythingOf(id: string): Promise<string> {
+  async function everythingOf(path: string): Promise<string> {
+    const { executions: all } = await get<{ executions: Execution[] }>(path);
+    return (await Promise.all(all.map(({ id }) => fieldsOf(id)))).join('\n');
+  }
+
+  async function fieldsOf(id: string): Promise<string> {
     const execution = await get<object>(`executions/${id}`);
     const { tasks } = await get<{ tasks: { id: string }[] }>(`tasks?workflow_execution_id=${id}`);
     const found: unknown[] = [execution];

@@ -31,13 +31,24 @@ export interface RestoreFaults {
   badServers: boolean;
   /** How often volumes cannot be deleted yet. */
   busyVolumes: number;
-  nonsense?: { readonly matches: RegExp; readonly body: string; readonly type: string; readonly status: number };
+}
+
+/** What is answered to the requests that match (`GET /nova`) in place of an answer. */
+export interface Nonsense {
+  readonly matches: RegExp;
+  readonly type: string;
+  readonly body: string;
+  readonly status: number;
 }
 
 /** A catalog that restores nothing, a Nova and a Cinder that make nothing; all keep in memory what they are told. */
 export interface StubRestores {
   readonly url: string;
   readonly faults: RestoreFaults;
+  /** By the point that is restored: many restores can be talked nonsense to at the same time. */
+  readonly nonsense: Map<string, Nonsense>;
+  /** Points of which nonsense was told. */
+  readonly toldNonsense: Set<string>;
   /** By id. */
   readonly restores: Map<string, { readonly wish: Document; state: string; images: string }>;
   readonly servers: Map<string, StubServer>;
@@ -46,16 +57,24 @@ export interface StubRestores {
   close(): void;
 }
 
+interface Stub extends StubRestores {
+  /** Of which point a restore is. */
+  readonly points: Map<string, string>;
+}
+
 export async function startStubRestores(): Promise<StubRestores> {
   const server = createServer((request, response) => void answer(stub, request, response));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const address = server.address();
-  const stub: StubRestores = {
+  const stub: Stub = {
     url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
     faults: {
       ...{ refuse: false, slow: false, failing: false, badVolumes: false, badServers: false, busyVolumes: 0 },
       lost: new Map(),
     },
+    nonsense: new Map(),
+    toldNonsense: new Set(),
+    points: new Map(),
     restores: new Map(),
     servers: new Map(),
     volumes: new Map(),
@@ -71,15 +90,18 @@ export async function startStubRestores(): Promise<StubRestores> {
 type Answer = readonly [status: number, document?: Document];
 const missing: Answer = [404, { itemNotFound: { code: 404, message: 'It is not there.' } }];
 
-async function answer(stub: StubRestores, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(stub: Stub, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const text = Buffer.concat(await request.toArray()).toString();
   const { pathname, searchParams } = new URL(request.url ?? '/', stub.url);
   const method = request.method ?? '';
   stub.requests.push({ method, path: pathname, token: String(request.headers['x-auth-token'] ?? '') });
   const body = (text === '' || text === 'null' ? {} : JSON.parse(text)) as Document;
-  const { nonsense, lost } = stub.faults;
+  const { lost } = stub.faults;
   const service = pathname.split('/')[1] ?? '';
-  if (nonsense?.matches.test(`${method} ${pathname}`)) {
+  const point = pointOf(stub, pathname, body);
+  const nonsense = stub.nonsense.get(point);
+  if (nonsense?.matches.test(`${method} /${service}`)) {
+    stub.toldNonsense.add(point);
     response.writeHead(nonsense.status, { 'content-type': nonsense.type }).end(nonsense.body);
     return;
   }
@@ -92,6 +114,13 @@ async function answer(stub: StubRestores, request: IncomingMessage, response: Se
   }
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(document === undefined ? undefined : JSON.stringify(document));
+}
+
+/** Each path has the restore's id, but the one of the request that begins it, which tells its point. */
+function pointOf({ points }: Stub, path: string, { id, point }: Document): string {
+  if (typeof id === 'string' && typeof point === 'string') points.set(id, point);
+  const restore = path.split('/').find((part) => points.has(part)) ?? String(id);
+  return points.get(restore) ?? '';
 }
 
 const BAD: Answer = [400, { badRequest: { code: 400, message: 'The server could not comply with the request.' } }];
@@ -108,21 +137,16 @@ function understood({ headers }: IncomingMessage, service: string): boolean {
   );
 }
 
-function route(stub: StubRestores, method: string, path: string, query: URLSearchParams, body: Document): Answer {
-  const [, service, kind = '', name = ''] = path.split('/');
-  if (service === 'v1' && kind === 'restores') return restoreAnswer(stub, method, name, query, body);
+function route(stub: Stub, method: string, path: string, query: URLSearchParams, body: Document): Answer {
+  const [, service, within = '', ...names] = path.split('/');
+  if (service === 'v1' && within === 'restores') return restoreAnswer(stub, method, names[0] ?? '', query, body);
+  const [, name = ''] = names;
   if (service === 'nova') return novaAnswer(stub, method, name, query, body);
   if (service === 'cinder') return cinderAnswer(stub, method, name, query, body);
   return missing;
 }
 
-function restoreAnswer(
-  stub: StubRestores,
-  method: string,
-  name: string,
-  query: URLSearchParams,
-  wish: Document,
-): Answer {
+function restoreAnswer(stub: Stub, method: string, name: string, query: URLSearchParams, wish: Document): Answer {
   const { faults, restores } = stub;
   if (method === 'POST') {
     const { id } = wish as { id: string };
@@ -140,7 +164,7 @@ function restoreAnswer(
 }
 
 /** Two disks of a server; one, where disks were named. */
-function shown({ restores, url }: StubRestores, restore: string): Document {
+function shown({ restores, url }: Stub, restore: string): Document {
   const { wish, state } = restores.get(restore) ?? { wish: {}, state: 'failed' };
   const { build, disks: named } = wish as { build?: { root?: string; name?: string }; disks?: string[] };
   const disks = (named ?? ['s/root', 's/data']).map((name, at) => {
@@ -156,13 +180,13 @@ function shown({ restores, url }: StubRestores, restore: string): Document {
   });
   const server = { name: build?.name ?? 'web-restored', flavorRef: '1', tags: [`ekko-restore-${restore}`] };
   return {
-    ...{ restore, state, disks, endpoints: { nova: `${url}/nova`, cinder: `${url}/cinder` } },
+    ...{ restore, state, disks, endpoints: { nova: `${url}/nova/${restore}`, cinder: `${url}/cinder/${restore}` } },
     ...(build === undefined ? {} : { build: server }),
   };
 }
 
 function novaAnswer(
-  { faults, servers }: StubRestores,
+  { faults, servers }: Stub,
   method: string,
   id: string,
   query: URLSearchParams,
@@ -190,7 +214,7 @@ function novaAnswer(
   return [200, { server: { id, status, ...(status === 'ERROR' ? fault : {}) } }];
 }
 
-function cinderAnswer(stub: StubRestores, method: string, id: string, query: URLSearchParams, body: Document): Answer {
+function cinderAnswer(stub: Stub, method: string, id: string, query: URLSearchParams, body: Document): Answer {
   const { faults, volumes } = stub;
   if (method === 'POST') {
     const { volume } = body as { volume: StubVolume['asked'] };
