@@ -18,6 +18,30 @@ const DISK = 'ekko.restore.v1.disk';
 let token: string;
 let stub: StubRestores;
 let executions: Executions;
+/** Executions that are told nonsense, by what they are told. */
+const nonsensical = new Map<string, string>();
+
+/** What a catalog, Nova or Cinder that is none answers. */
+const answers: readonly [name: string, type: string, body: string, status: number][] = [
+  ['a page of HTML', 'text/html', '<html>', 200],
+  ['a list', 'application/json', '[1, 2]', 200],
+  [
+    'fields of other kinds',
+    'application/json',
+    '{"restore": 7, "state": 7, "disks": "no", "endpoints": [1], "volumes": {"a": 1}, "servers": 3, "volume": [1], "server": "x"}',
+    200,
+  ],
+  ['disks that are none', 'application/json', '{"restore": "r", "state": "complete", "disks": [1, null, {}]}', 200],
+  ['expressions', 'application/problem+json', '{"code": "x", "detail": "<% $.openstack.auth_token %>"}', 400],
+  ['errors of other kinds', 'application/json', '{"badRequest": 7, "other": {"message": [1]}}', 400],
+];
+const sources: readonly [name: string, matches: RegExp][] = [
+  ['the catalog', / \/v1/],
+  ['Nova and Cinder', /(GET|POST) \/(cinder|nova)/],
+];
+const cases = answers.flatMap(([what, type, body, status]) =>
+  sources.map(([from, matches]) => ({ name: `${what} of ${from}`, nonsense: { matches, type, body, status } })),
+);
 
 /** What was asked of Nova is told by its one server. */
 const onlyServer = () => [...stub.servers.values()][0]?.asked ?? {};
@@ -31,6 +55,11 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
     stub = await startStubRestores();
     executions = executionsOf(cloud.mistral.url, token);
     await install(await openTestCloud(cloud.keystone, tenant), await readWorkbooks({ catalog: stub.url }), 'private');
+    // Each asks for minutes, and makes nothing: all of them do it beside the other tests.
+    for (const { name, nonsense } of cases) {
+      stub.nonsense.set(name, nonsense);
+      nonsensical.set(name, await executions.start(SERVER, { vault: 'v', point: name, server: 's', longest: 0 }));
+    }
   }, START_LIMIT_MS);
 
   afterAll(() => stub?.close());
@@ -137,38 +166,8 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
   });
 
   describe('breaks no expression, for then Mistral would show the token:', () => {
-    const answers: readonly [name: string, type: string, body: string, status: number][] = [
-      ['a page of HTML', 'text/html', '<html>', 200],
-      ['a list', 'application/json', '[1, 2]', 200],
-      [
-        'fields of other kinds',
-        'application/json',
-        '{"restore": 7, "state": 7, "disks": "no", "endpoints": [1], "volumes": {"a": 1}, "servers": 3, "volume": [1], "server": "x"}',
-        200,
-      ],
-      ['disks that are none', 'application/json', '{"restore": "r", "state": "complete", "disks": [1, null, {}]}', 200],
-      ['expressions', 'application/problem+json', '{"code": "x", "detail": "<% $.openstack.auth_token %>"}', 400],
-      ['errors of other kinds', 'application/json', '{"badRequest": 7, "other": {"message": [1]}}', 400],
-    ];
-    const sources: readonly [name: string, matches: RegExp][] = [
-      ['the catalog', / \/v1/],
-      ['Nova and Cinder', /(GET|POST) \/(cinder|nova)/],
-    ];
-    const cases = answers.flatMap(([what, type, body, status]) =>
-      sources.map(([from, matches]) => ({ name: `${what} of ${from}`, nonsense: { matches, type, body, status } })),
-    );
-    const started = new Map<string, string>();
-
-    // Each waits long for answers that make sense, and all of them can at the same time.
-    beforeAll(async () => {
-      for (const { name, nonsense } of cases) {
-        stub.nonsense.set(name, nonsense);
-        started.set(name, await executions.start(SERVER, { vault: 'v', point: name, server: 's', longest: 0 }));
-      }
-    });
-
     test.each(cases)('$name', { timeout: 2 * LIMIT_MS }, async ({ name }) => {
-      const id = started.get(name) ?? expect.fail();
+      const id = nonsensical.get(name) ?? expect.fail();
       await executions.ended(id);
       expect(stub.toldNonsense).toContain(name);
       const lines = (await executions.allOf(id)).split('\n');
