@@ -80,6 +80,20 @@ describe('what is too large is left out and named,', () => {
     expect(bounded(large, 8000).unprotected).toHaveLength(1);
   });
 
+  test('and what there is none of is not named', () => {
+    const { stack, ...rest } = exampleTopology();
+    const stackParts = (topology: Topology) =>
+      bounded(topology, 1800)
+        .omitted.map(({ part }) => part)
+        .filter((part) => part.startsWith('stack'));
+    expect(stackParts(rest)).toEqual([]);
+    expect(stackParts({ ...rest, stack: { ...stack, files: {}, resources: [] } } as unknown as Topology)).toEqual([
+      'stack.environment',
+      'stack.template',
+      'stack',
+    ]);
+  });
+
   test('whatever the limit, what is left is within it', () => {
     const size = encodeTopology(exampleTopology()).length;
     for (let largest = 400; largest <= size; largest += 97) {
