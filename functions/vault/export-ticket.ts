@@ -1,7 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { EkkoError } from './errors.ts';
-import { digestInName, imageName, type KnownImage } from './images.ts';
-import { MOST_DISKS } from './journal/entries.ts';
 import {
   type Check,
   integer,
@@ -14,7 +12,9 @@ import {
   runId,
   text,
   vaultId,
-} from './journal/fields.ts';
+} from './format/fields.ts';
+import { digestInName, imageName, type KnownImage } from './images.ts';
+import { MOST_DISKS } from './journal/entries.ts';
 import type { VaultState } from './journal/state.ts';
 import { type ExportTicket, ticketFor } from './runs.ts';
 import type { Vault } from './vault.ts';
