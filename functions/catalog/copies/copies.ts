@@ -3,7 +3,7 @@ import { EkkoError } from '#vault/errors.ts';
 import { endOf, seenNow, startInBackground } from '../background/background.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
-import { type CopyRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
+import { type CopyRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyPoints } from './copy-points.ts';
 
@@ -25,10 +25,12 @@ const limit = pLimit(1);
 export async function startCopy(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
   const { from, onto } = await vaultsOf(catalog, caller, vault, wish.to);
   const place = { ...placeOf(caller, vault, wish.to), what: `A copy of vault ${vault} to vault ${wish.to}` };
-  const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed: [] };
+  const last = await readRecord(catalog.registry, 'copies', ...place.path);
+  const failed = last?.value.failed ?? [];
+  const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed };
   return startInBackground(catalog, place, begun, async () => {
     const [source, target] = await openBoth(catalog, caller, from, onto);
-    const work = () => limit(() => copyPoints({ source, target, group: wish.group, now: catalog.now }));
+    const work = () => limit(() => copyPoints({ source, target, group: wish.group, failed, now: catalog.now }));
     return () => work().finally(() => closeAll([source, target]));
   });
 }

@@ -1,4 +1,4 @@
-import { choosePoints } from '#vault/copies/choose-points.ts';
+import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import type { CopyRecord } from '../registry/records.ts';
@@ -10,6 +10,8 @@ export interface PointsToCopy {
   readonly target: TenantVault;
   /** Undefined: of all. */
   readonly group: string | undefined;
+  /** What could not be copied before. */
+  readonly failed: CopyRecord['failed'];
   readonly now: () => Date;
 }
 
@@ -20,17 +22,21 @@ const FAULTS: ReadonlySet<string | undefined> = new Set(['damaged', 'object-miss
 const MOST_NAMED = 20;
 
 /**
- * Copies the points that the other vault does not have, oldest first: those since the newest that it has, for older ones it may have let
- * go on purpose. What was copied stays, whatever comes then; `problem` says why not all was.
+ * Copies the points that the other vault does not have, oldest first: those since the newest of their group that it has, for older ones it
+ * may have let go on purpose; and those that could not be copied before, which may have been repaired. What was copied stays, whatever comes
+ * then; `problem` says why not all was, but for what was told before: that stays in `failed`.
  */
-export async function copyPoints({ source, target, group, now }: PointsToCopy): Promise<Copied> {
-  const state = await source.vault.journal.refresh();
-  const selection = { group, last: undefined, again: false };
-  const points = choosePoints(source.vault.id, state, await target.vault.journal.refresh(), selection);
+export async function copyPoints({ source, target, group, failed: before, now }: PointsToCopy): Promise<Copied> {
+  const [from, onto] = [await source.vault.journal.refresh(), await target.vault.journal.refresh()];
+  const choose = (selection: CopySelection) => choosePoints(source.vault.id, from, onto, selection);
+  const all = { group: undefined, last: undefined, again: true } as const;
+  // But for those that somebody else has copied, or deleted.
+  const missed = new Set(choose({ ...all, only: new Set(before.map(({ point }) => point)) }).map(({ run }) => run));
+  const points = choose({ ...all, group, again: false, missed });
   let [copied, bytesRead, newest] = [0, 0, undefined as string | undefined];
-  const failed: { point: string; message: string }[] = [];
+  const failed = new Map(before.filter(({ point }) => missed.has(point)).map((each) => [each.point, each]));
   const reportOf = (problem: string | undefined): Copied => ({
-    ...{ copied, bytesRead, failed: failed.slice(0, MOST_NAMED) },
+    ...{ copied, bytesRead, failed: [...failed.values()].slice(0, MOST_NAMED) },
     ...(newest === undefined ? {} : { newest }),
     ...(problem === undefined ? {} : { problem }),
   });
@@ -40,11 +46,13 @@ export async function copyPoints({ source, target, group, now }: PointsToCopy): 
       copied += 1;
       bytesRead += made.bytesRead;
       newest = made.newest;
-    } else if (made.only) failed.push({ point: point.run, message: made.message.slice(0, 300) });
+      failed.delete(point.run);
+    } else if (made.only) failed.set(point.run, { point: point.run, message: made.message.slice(0, 300) });
     else return reportOf(`Point ${point.run} was not copied: ${made.message}`.slice(0, 1000));
   }
-  const [first] = failed;
-  return reportOf(first && `${failed.length} points cannot be copied, ${first.point} first: ${first.message}`);
+  const fresh = [...failed.values()].filter(({ point }) => !missed.has(point));
+  const [first] = fresh;
+  return reportOf(first && `${fresh.length} points cannot be copied, ${first.point} first: ${first.message}`);
 }
 
 type Made =

@@ -116,14 +116,21 @@ describe('a copy', () => {
     });
   });
 
-  test('of a point that is damaged goes on with the others, and says which', async () => {
+  test('of a point that is damaged goes on with the others, says once which, and copies it when it is repaired', async () => {
     const [bad, good] = [await backUp(1), await backUp(2)];
-    const source = await lab.vaults.look('a', 'swift:backups');
-    const manifest = source.journal.state().points.get(bad)?.disks[0]?.manifest ?? '';
-    await source.store.remove(await keysWith(source.store, manifest));
-    const done = await copy();
-    expect(done).toMatchObject({ state: 'failed', copied: 1, failed: [{ point: bad }] });
-    expect([...(await far()).journal.state().points.values()].map(({ copyOf }) => copyOf?.run)).toEqual([good]);
+    const { store, journal } = await lab.vaults.look('a', 'swift:backups');
+    const manifest = journal.state().points.get(bad)?.disks[0]?.manifest ?? '';
+    const keys = await keysWith(store, manifest);
+    const kept = await Promise.all(keys.map((key) => store.get(key)));
+    await store.remove(keys);
+    const copies = async () => [...(await far()).journal.state().points.values()].map(({ copyOf }) => copyOf?.run);
+    expect(await copy()).toMatchObject({ state: 'failed', copied: 1, failed: [{ point: bad }] });
+    expect(await copies()).toEqual([good]);
+    expect(await copy()).toMatchObject({ state: 'done', copied: 0, failed: [{ point: bad }] });
+    for (const [at, key] of keys.entries()) await store.create(key, [kept[at] ?? Buffer.alloc(0)]);
+    expect(await copy({ to: 'far', group: 'other' })).toMatchObject({ state: 'done', failed: [{ point: bad }] });
+    expect(await copy()).toMatchObject({ state: 'done', copied: 1, failed: [] });
+    expect(await copies()).toEqual([good, bad]);
   });
 
   test('that fails leaves no run open and nothing staged, and the next one does it', async () => {
