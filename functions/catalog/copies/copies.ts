@@ -1,5 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { EkkoError } from '#vault/errors.ts';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import { endOf, seenNow, startInBackground } from '../background/background.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
@@ -13,6 +14,8 @@ export interface CopyWish {
   /** Only the restore points of this policy. */
   readonly group?: string;
 }
+
+const ASK_AGAIN_MS = 2000;
 
 /** A copy keeps a worker for as long as it reads; runs need the others. */
 const limit = pLimit(1);
@@ -42,11 +45,27 @@ export async function lastCopy(catalog: Catalog, caller: Caller, vault: string, 
   return seenNow(value, catalog.now());
 }
 
-/** Copies, and resolves when that has come to its end. Throws as `startCopy`. */
+/**
+ * Copies, and resolves when that has come to its end. One to the same vault that is under way, here or in another process, is waited for: it may
+ * be of another policy, or have begun before the newest point was there. Throws as `startCopy`, but `busy`.
+ */
 export async function copyNow(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
-  await startCopy(catalog, caller, vault, wish);
+  while (!(await started(catalog, caller, vault, wish))) {
+    await endOf(catalog, placeOf(caller, vault, wish.to));
+    await pause(ASK_AGAIN_MS);
+  }
   await endOf(catalog, placeOf(caller, vault, wish.to));
   return lastCopy(catalog, caller, vault, wish.to);
+}
+
+async function started(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<boolean> {
+  try {
+    await startCopy(catalog, caller, vault, wish);
+    return true;
+  } catch (error) {
+    if (codeOf(error) !== 'busy') throw error;
+    return false;
+  }
 }
 
 function placeOf({ project }: Caller, vault: string, to: string) {

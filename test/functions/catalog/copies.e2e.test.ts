@@ -199,6 +199,46 @@ describe('a policy that wants copies', () => {
 });
 
 describe('an upkeep', () => {
+  async function upkeep(wish: object) {
+    await lab.call('POST', '/v1/vaults/main/upkeep', { body: wish });
+    return ended('/v1/vaults/main/upkeep');
+  }
+
+  test('lets nothing expire and sweeps nothing away while a copy fails, and says so', async () => {
+    await lab.call('PUT', '/v1/vaults/bare', { body: { store: 'swift:bare' } });
+    await lab.addPolicy('shop', { servers: [WEB] }, { copyTo: { vault: 'bare' }, retention: { last: 1 } });
+    await backUp(1);
+    const failed = await upkeep({ copy: true, retention: true, sweep: true, verify: 1 });
+    expect(failed).toMatchObject({
+      state: 'failed',
+      problem: expect.stringMatching(/exists only once.*Left out until copies are made: retention, sweep\./),
+      report: { leftOut: ['retention', 'sweep'], verify: {} },
+    });
+    expect(Object.keys(failed.report)).toEqual(['copies', 'leftOut', 'verify']);
+    expect((await lab.vaults.look('a', 'swift:backups')).journal.state().retention.has('shop')).toBe(false);
+    const { journal } = await lab.vaults.look('a', 'swift:bare');
+    await journal.append(() => ({ type: 'escrow-waived', at: new Date().toISOString() }));
+    const done = await upkeep({ copy: true, retention: true, sweep: true });
+    expect([done.state, Object.keys(done.report)]).toEqual(['done', ['copies', 'retention', 'sweep']]);
+  });
+
+  test('waits for a copy to the same vault that another process makes, and then makes its own', async () => {
+    await lab.addPolicy('shop', { servers: [WEB] }, { copyTo: { vault: 'far' } });
+    await backUp(1);
+    const registry = openRegistry(lab.registry);
+    const at = new Date().toISOString();
+    const others = { vault: 'main', to: 'far', group: 'other', copied: 0, bytesRead: 0, failed: [], id: WEB };
+    await registry.write(['copies', 'a', 'main far'], { ...others, state: 'running', startedAt: at }, 0);
+    await lab.call('POST', '/v1/vaults/main/upkeep', { body: { copy: true } });
+    // It has been asked for by then, and been refused.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await lab.call('GET', '/v1/vaults/main/upkeep')).body.state).toBe('running');
+    await registry.write(['copies', 'a', 'main far'], { ...others, state: 'done', startedAt: at }, 1);
+    expect(await ended('/v1/vaults/main/upkeep')).toMatchObject({
+      ...{ state: 'done', report: { copies: [{ policy: 'shop', to: 'far', copied: 1 }] } },
+    });
+  });
+
   test('whose process has died is told as failed, and can be started again', async () => {
     const at = new Date(Date.now() - 6 * 60_000).toISOString();
     await openRegistry(lab.registry).write(['upkeeps', 'a', 'main'], { id: WEB, state: 'running', startedAt: at }, 0);
