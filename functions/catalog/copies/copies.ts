@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pLimit from 'p-limit';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import { endOf, seenNow, startInBackground } from '../background/background.ts';
 import type { Caller } from '../caller.ts';
@@ -17,9 +16,6 @@ export interface CopyWish {
 
 const ASK_AGAIN_MS = 2000;
 
-/** A copy keeps a worker for as long as it reads; runs need the others. */
-const limit = pLimit(1);
-
 /**
  * Starts copying the restore points of a vault that another vault of the project does not have yet, each sealed anew for the other vault's
  * own key, with the caller's token. Answers at once. Throws `not-found` for a vault that the project has not, `bad-input` where both are
@@ -33,7 +29,7 @@ export async function startCopy(catalog: Catalog, caller: Caller, vault: string,
   const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed };
   return startInBackground(catalog, place, begun, async () => {
     const [source, target] = await openBoth(catalog, caller, from, onto);
-    const work = () => limit(() => copyPoints({ source, target, group: wish.group, failed, now: catalog.now }));
+    const work = () => copyPoints({ ...{ source, target, group: wish.group, failed }, ...catalog });
     return () => work().finally(() => closeAll([source, target]));
   });
 }

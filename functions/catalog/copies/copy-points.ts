@@ -5,6 +5,9 @@ import type { CopyRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyPoint } from './copy-point.ts';
 
+/** Whose turn it is to copy a restore point: copies of all projects take turns in a process. */
+export type CopyTurns = <T>(work: () => Promise<T>) => Promise<T>;
+
 export interface PointsToCopy {
   readonly source: TenantVault;
   readonly target: TenantVault;
@@ -12,6 +15,7 @@ export interface PointsToCopy {
   readonly group: string | undefined;
   /** What could not be copied before. */
   readonly failed: CopyRecord['failed'];
+  readonly copyTurns: CopyTurns;
   readonly now: () => Date;
 }
 
@@ -26,7 +30,8 @@ const MOST_NAMED = 20;
  * may have let go on purpose; and those that could not be copied before, which may have been repaired. What was copied stays, whatever comes
  * then; `problem` says why not all was, but for what was told before: that stays in `failed`.
  */
-export async function copyPoints({ source, target, group, failed: before, now }: PointsToCopy): Promise<Copied> {
+export async function copyPoints(wanted: PointsToCopy): Promise<Copied> {
+  const { source, target, group, failed: before, copyTurns, now } = wanted;
   const [from, onto] = [await source.vault.journal.refresh(), await target.vault.journal.refresh()];
   const choose = (selection: CopySelection) => choosePoints(source.vault.id, from, onto, selection);
   const all = { group: undefined, last: undefined, again: true } as const;
@@ -41,7 +46,7 @@ export async function copyPoints({ source, target, group, failed: before, now }:
     ...(problem === undefined ? {} : { problem }),
   });
   for (const point of points) {
-    const made = await copyOne(source, target, point, now);
+    const made = await copyTurns(() => copyOne(source, target, point, now));
     if ('newest' in made) {
       copied += 1;
       bytesRead += made.bytesRead;

@@ -91,6 +91,21 @@ describe('a copy', () => {
     expect([...(await far()).journal.state().points.values()].map(({ group }) => group)).toEqual(['other']);
   });
 
+  test('takes turns with others, point by point', async () => {
+    await lab.call('PUT', '/v1/vaults/other', { body: { store: 'swift:other', escrow: 'waived' } });
+    for (const content of [1, 2, 3]) await backUp(content);
+    const gate = Promise.withResolvers<void>();
+    lab.vaults.gate = gate.promise;
+    for (const to of ['far', 'other']) await lab.call('POST', '/v1/vaults/main/copies', { body: { to } });
+    gate.resolve();
+    for (const to of ['far', 'other'])
+      expect(await ended(`/v1/vaults/main/copies/${to}`)).toMatchObject({ state: 'done', copied: 3 });
+    const timesOf = async (store: string) =>
+      [...(await lab.vaults.look('a', store)).journal.state().points.values()].map(({ at }) => at);
+    const [first = '', last = ''] = [(await timesOf('swift:other')).at(0), (await timesOf('swift:far')).at(-1)];
+    expect(first < last).toBe(true);
+  });
+
   test.each([
     ['itself', 'alice', 'main', { to: 'main' }, 400, 'bad-input'],
     ['another name of itself', 'alice', 'main', { to: 'alias' }, 400, 'bad-input'],

@@ -61,6 +61,8 @@ export interface TestVaults extends TenantVaults {
   openNow(): number;
   /** Set: functions fail with it. */
   failure: Error | undefined;
+  /** Set: functions begin when it is fulfilled. */
+  gate: Promise<void> | undefined;
 }
 
 /** Vaults of tenants with the functions called in this thread. Their uploads go to `http://place/<name>/`. */
@@ -73,7 +75,7 @@ export function openTestVaults(places: Places): TestVaults {
   };
   let open = 0;
   const vaults: TestVaults = {
-    ...{ places, failure: undefined, look, openNow: () => open },
+    ...{ places, failure: undefined, gate: undefined, look, openNow: () => open },
     async make(caller: Caller, { store, escrowWaived }) {
       const name = placeOf(caller.project, store);
       const found = await look(caller.project, store).catch((error: unknown) => {
@@ -92,6 +94,7 @@ export function openTestVaults(places: Places): TestVaults {
       const tenant: TenantVault = {
         vault,
         invoke: async (name, event) => {
+          await vaults.gate;
           if (vaults.failure !== undefined) throw vaults.failure;
           if (name === 'replicator') return stage(vault, places, event);
           return call(vault, processor, name, event);
