@@ -1,6 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { earlierCopies } from '#vault/copies/earlier-copies.ts';
-import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
@@ -8,13 +5,12 @@ import { abandonRun, startRun } from '#vault/runs.ts';
 import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { removeStaged } from '../runs/end-run.ts';
-import { openRunParts } from '../runs/process-parts.ts';
 import { checkEscrow } from '../runs/start-run.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { stagePoint } from './stage-point.ts';
 import { whileRead } from './while-read.ts';
 
 const HOST = 'catalog';
-const LOOK_MS = 1000;
 
 /**
  * Copies one restore point: a run of the other vault, whose parts the replicator stages out of this one. Throws what reading, the
@@ -31,7 +27,7 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
     const work = async () => ({
       missing: (await readPoint(source.vault, point.point)).missing ?? [],
       topology: await carryTopology(source.vault, point, vault, run),
-      bytesRead: await stage(source, target, point, run),
+      bytesRead: await stagePoint(source, target, point, run),
     });
     const { bytesRead, ...rest } = await whileRead(source.vault, point.run, reason, now, work);
     const { id } = (await target.invoke('point-committer', { run, without: [], ...rest })) as RestorePoint;
@@ -40,34 +36,6 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
     await giveUp(vault, run, error instanceof Error ? error.message : 'unknown', now()).catch(() => undefined);
     throw error;
   }
-}
-
-/** Has the parts staged, and processed meanwhile. */
-async function stage(source: TenantVault, target: TenantVault, { run: point, disks }: CommittedPoint, run: string) {
-  const { vault } = target;
-  const indexes = disks.map((_, index) => index);
-  const upload = await target.upload(run);
-  const rest = { upload, quiesce: 'never', bandwidth: undefined, readAll: undefined } as const;
-  const names = disks.map(({ name }) => name);
-  const ticket = encodeTicket(serverTicket(vault, run, names, indexes, rest));
-  const earlier = [...earlierCopies(source.vault, vault)]
-    .filter(([disk]) => names.includes(disk))
-    .map(([disk, copy]) => ({ disk, ...copy }));
-  const parts = openRunParts(run, target);
-  let reading = true;
-  const staged = source.invoke('replicator', { point, ticket, earlier }).finally(() => {
-    reading = false;
-  });
-  // Awaited below.
-  staged.catch(() => undefined);
-  while (reading) {
-    await Promise.race([staged.catch(() => undefined), pause(LOOK_MS, undefined, { ref: false })]);
-    if (reading) await parts.settle(indexes);
-  }
-  const { bytesRead } = (await staged) as { bytesRead: number };
-  const [problem] = (await parts.settle(indexes)).values();
-  if (problem !== undefined) throw problem;
-  return bytesRead;
 }
 
 function signatureOf({ vault }: TenantVault): string {
