@@ -3,7 +3,7 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import { endOf, seenNow, startInBackground } from '../background/background.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
-import { type CopyRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
+import { type CopyRecord, checkRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyPoints } from './copy-points.ts';
 
@@ -29,8 +29,10 @@ export async function startCopy(catalog: Catalog, caller: Caller, vault: string,
   const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed };
   return startInBackground(catalog, place, begun, async () => {
     const [source, target] = await openBoth(catalog, caller, from, onto);
-    const work = () => copyPoints({ ...{ source, target, group: wish.group, failed }, ...catalog });
-    return () => work().finally(() => closeAll([source, target]));
+    const underWay = () => copiesUnderWay(catalog, caller);
+    const work = (copy: string) =>
+      copyPoints({ ...{ source, target, group: wish.group, failed, copy, underWay }, ...catalog });
+    return (copy) => work(copy).finally(() => closeAll([source, target]));
   });
 }
 
@@ -62,6 +64,21 @@ async function started(catalog: Catalog, caller: Caller, vault: string, wish: Co
     if (codeOf(error) !== 'busy') throw error;
     return false;
   }
+}
+
+/** Ids of the project's copies that are under way, in whichever process. */
+async function copiesUnderWay({ registry, now }: Catalog, { project }: Caller): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  let marker: string | undefined;
+  do {
+    const { records, next } = await registry.list(['copies', project], { limit: 200, marker });
+    for (const { record } of records) {
+      const { id, state } = seenNow(checkRecord('copies', record), now());
+      if (state === 'running') ids.add(id);
+    }
+    marker = next;
+  } while (marker !== undefined);
+  return ids;
 }
 
 function placeOf({ project }: Caller, vault: string, to: string) {

@@ -12,16 +12,29 @@ import { whileRead } from './while-read.ts';
 
 const HOST = 'catalog';
 
+/** Between which vaults a copy goes on, and who makes it. */
+export interface CopyPlace {
+  readonly source: TenantVault;
+  readonly target: TenantVault;
+  /** Id of its record. */
+  readonly copy: string;
+  /** Ids of the copies that are under way, in whichever process. */
+  readonly underWay: () => Promise<ReadonlySet<string>>;
+  readonly now: () => Date;
+}
+
 /**
  * Copies one restore point: a run of the other vault, whose parts the replicator stages out of this one. Throws what reading, the
  * functions and the commit throw; then the run is given up.
  */
-export async function copyPoint(source: TenantVault, target: TenantVault, point: CommittedPoint, now: () => Date) {
+export async function copyPoint(place: CopyPlace, point: CommittedPoint) {
+  const { source, target, now } = place;
   const { vault } = target;
   checkEscrow(await vault.journal.refresh());
-  await giveUpDead(vault, point.group, now());
+  await giveUpDead(place, point.group);
   const disks = point.disks.map(({ name }) => name);
-  const run = await startRun(vault, { group: point.group, disks, host: HOST, process: signatureOf(source) }, now());
+  const process = `copy ${place.copy} of ${source.vault.id}`;
+  const run = await startRun(vault, { group: point.group, disks, host: HOST, process }, now());
   try {
     const reason = `copied to vault ${vault.id}`;
     const work = async () => ({
@@ -38,16 +51,18 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
   }
 }
 
-function signatureOf({ vault }: TenantVault): string {
-  return `copy of ${vault.id}`;
-}
-
-/** A copy whose process died has left its run open. There is one copy at a time: its record in the registry sees to that. */
-async function giveUpDead(vault: Vault, group: string, now: Date): Promise<void> {
-  for (const open of vault.journal.state().openRuns.values()) {
-    const dead = open.group === group && open.host === HOST && open.process?.startsWith('copy of ') === true;
-    if (dead) await giveUp(vault, open.run, 'the copy was broken off', now);
-  }
+/** A copy whose process died has left its run open. This one has none yet: what has its id was left when a point could not be given up. */
+async function giveUpDead({ target: { vault }, copy, underWay, now }: CopyPlace, group: string): Promise<void> {
+  const left = [...vault.journal.state().openRuns.values()].filter(
+    (open) => open.group === group && open.host === HOST,
+  );
+  const copies = left.flatMap(({ run, process = '' }) => {
+    const id = /^copy (\S+) of /.exec(process)?.[1];
+    return id === undefined ? [] : [{ run, id }];
+  });
+  const living = copies.some(({ id }) => id !== copy) ? await underWay() : new Set();
+  for (const { run, id } of copies)
+    if (id === copy || !living.has(id)) await giveUp(vault, run, 'the copy was broken off', now());
 }
 
 async function giveUp(vault: Vault, run: string, reason: string, now: Date): Promise<void> {

@@ -2,21 +2,17 @@ import { type CopySelection, choosePoints } from '#vault/copies/choose-points.ts
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import type { CopyRecord } from '../registry/records.ts';
-import type { TenantVault } from '../vaults/tenant-vaults.ts';
-import { copyPoint } from './copy-point.ts';
+import { type CopyPlace, copyPoint } from './copy-point.ts';
 
 /** Whose turn it is to copy a restore point: copies of all projects take turns in a process. */
 export type CopyTurns = <T>(work: () => Promise<T>) => Promise<T>;
 
-export interface PointsToCopy {
-  readonly source: TenantVault;
-  readonly target: TenantVault;
+export interface PointsToCopy extends CopyPlace {
   /** Undefined: of all. */
   readonly group: string | undefined;
   /** What could not be copied before. */
   readonly failed: CopyRecord['failed'];
   readonly copyTurns: CopyTurns;
-  readonly now: () => Date;
 }
 
 type Copied = Pick<CopyRecord, 'copied' | 'newest' | 'bytesRead' | 'failed' | 'problem'>;
@@ -31,7 +27,7 @@ const MOST_NAMED = 20;
  * then; `problem` says why not all was, but for what was told before: that stays in `failed`.
  */
 export async function copyPoints(wanted: PointsToCopy): Promise<Copied> {
-  const { source, target, group, failed: before, copyTurns, now } = wanted;
+  const { source, target, group, failed: before, copyTurns } = wanted;
   const [from, onto] = [await source.vault.journal.refresh(), await target.vault.journal.refresh()];
   const choose = (selection: CopySelection) => choosePoints(source.vault.id, from, onto, selection);
   const all = { group: undefined, last: undefined, again: true } as const;
@@ -46,7 +42,7 @@ export async function copyPoints(wanted: PointsToCopy): Promise<Copied> {
     ...(problem === undefined ? {} : { problem }),
   });
   for (const point of points) {
-    const made = await copyTurns(() => copyOne(source, target, point, now));
+    const made = await copyTurns(() => copyOne(wanted, point));
     if ('newest' in made) {
       copied += 1;
       bytesRead += made.bytesRead;
@@ -65,14 +61,9 @@ type Made =
   /** `only`: it is the fault of this point alone. */
   | { readonly message: string; readonly only: boolean };
 
-async function copyOne(
-  source: TenantVault,
-  target: TenantVault,
-  point: CommittedPoint,
-  now: () => Date,
-): Promise<Made> {
+async function copyOne(place: CopyPlace, point: CommittedPoint): Promise<Made> {
   try {
-    return await copyPoint(source, target, point, now);
+    return await copyPoint(place, point);
   } catch (error) {
     if (!(error instanceof EkkoError)) throw error;
     return { message: error.message, only: FAULTS.has(codeOf(error)) };

@@ -104,7 +104,10 @@ test('the bundles copy a vault to one with another key by uploads alone, and the
   const image = Buffer.concat([randomBytes(9 * MIB), Buffer.alloc(3 * MIB), randomBytes(2 * MIB)]);
   await writeFile(join(folder, 'disk.img'), image);
   await backUp(near.vault, near.host);
-  const wish = { source: near, target: far, group: 'shop', failed: [], copyTurns: pLimit(1), now: () => new Date() };
+  const wish = {
+    ...{ source: near, target: far, group: 'shop', failed: [], copyTurns: pLimit(1), now: () => new Date() },
+    ...{ copy: 'x', underWay: async () => new Set<string>() },
+  };
   const first = await copyPoints(wish);
   expect(first).toMatchObject({ copied: 1, bytesRead: 11 * MIB, failed: [] });
   expect((await restored(far.vault, first.newest ?? '')).equals(image)).toBe(true);
