@@ -20,16 +20,19 @@ export interface VaultSourceRequest {
   readonly vault: Vault;
   /** The restore point to copy, by run. */
   readonly point: string;
+  /** Undefined: all of its disks. */
+  readonly disk?: string;
   /** By the disk's name: what the copy of this disk can count from. */
   readonly earlier: ReadonlyMap<string, EarlierCopy>;
 }
 
 /**
  * A restore point of another vault as a source: a copy is a backup of what a vault holds. What changed since an earlier copy is told
- * by the two maps, without reading any data. Throws `point-unknown`, and what reading the point throws.
+ * by the two maps, without reading any data. Throws `point-unknown`, `disk-unknown`, and what reading the point throws.
  */
-export async function openVaultSource({ vault, point: run, earlier }: VaultSourceRequest): Promise<ChangedBlockSource> {
-  const point = await readPoint(vault, recordOf(vault.journal.state(), run, vault.store.url));
+export async function openVaultSource(request: VaultSourceRequest): Promise<ChangedBlockSource> {
+  const { vault, point: run, earlier } = request;
+  const point = onlyDisk(await readPoint(vault, recordOf(vault.journal.state(), run, vault.store.url)), request.disk);
   const origin = `${vault.store.url} ${run}`;
 
   async function planOne(from: PointDisk, { known, readAll }: MomentRequest): Promise<DiskPlan> {
@@ -54,6 +57,13 @@ export async function openVaultSource({ vault, point: run, earlier }: VaultSourc
 
   const disks = point.disks.map((disk) => sourceDisk(disk, origin));
   return { disks: async () => disks, take, close: async () => undefined };
+}
+
+function onlyDisk(point: RestorePoint, name: string | undefined): RestorePoint {
+  if (name === undefined) return point;
+  const disks = point.disks.filter((disk) => disk.name === name);
+  if (disks.length > 0) return { ...point, disks };
+  throw new EkkoError('disk-unknown', `Restore point ${point.id} has no disk ${name}.`);
 }
 
 function sourceDisk({ name, diskSize, origin }: PointDisk, otherwise: string): SourceDisk {

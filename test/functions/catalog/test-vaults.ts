@@ -11,7 +11,7 @@ import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import type { Caller } from '../../../functions/catalog/caller.ts';
 import type { TenantVault, TenantVaults } from '../../../functions/catalog/vaults/tenant-vaults.ts';
 import { commitRun, type LeftOut } from '../../../functions/point-committer/commit-run.ts';
-import { stageCopy } from '../../../functions/replicator/stage-copy.ts';
+import { type StagedCopy, stageCopy } from '../../../functions/replicator/stage-copy.ts';
 import { applyRetention } from '../../../functions/retention/apply-retention.ts';
 import { stagedKeysOf } from '../../../functions/rim/staging-event.ts';
 import { openPartProcessor } from '../../../functions/segment-processor/process-part.ts';
@@ -115,19 +115,14 @@ export function openTestVaults(places: Places): TestVaults {
 
 /** As the replicator's handler does, but into the place of that name. */
 async function stage(vault: Vault, places: Places, event: unknown) {
-  const { point, ticket: given, earlier } = event as CopyEvent;
+  const { ticket: given, ...rest } = event as CopyEvent;
   const ticket = decodeTicket(given, 'The ticket');
   const staging = places.store(/^http:\/\/place\/(.*)\/$/.exec(ticket.upload.url)?.[1] ?? '');
   await vault.journal.refresh();
-  const named = new Map(earlier.map(({ disk, ...copy }) => [disk, copy]));
-  return { bytesRead: await stageCopy(vault, { point, ticket, earlier: named, staging }) };
+  return { bytesRead: await stageCopy(vault, { ...rest, ticket, staging }) };
 }
 
-interface CopyEvent {
-  readonly point: string;
-  readonly ticket: unknown;
-  readonly earlier: readonly { readonly disk: string; readonly point: string; readonly manifest: string }[];
-}
+type CopyEvent = Omit<StagedCopy, 'ticket' | 'staging'> & { readonly ticket: unknown };
 
 async function call(
   vault: Vault,

@@ -72,3 +72,25 @@ test('a part that is refused ends it, is taken up once, and is told when nothing
   expect(taken.map((key) => placeOf(key).run)).toEqual([run, run, run, run]);
   expect(new Set(lists)).toEqual(new Set([`staging/${run}/`]));
 });
+
+test('each disk is staged with a permission of its own, one after the other', async () => {
+  const events: { disk: string; ticket: { disks: { name: string }[]; upload: { query: string } } }[] = [];
+  let permissions = 0;
+  const reading: StagingVault = {
+    vault: source,
+    async invoke(_, event) {
+      events.push(structuredClone(event) as (typeof events)[number]);
+      return { bytesRead: 5 };
+    },
+  };
+  const place = {
+    ...{ vault: target, invoke: async () => undefined },
+    upload: async () => ({ url: 'http://place/', query: `?sig=${++permissions}` }),
+  };
+  expect(await stagePoint(reading, place, POINT, run)).toBe(15);
+  expect(events.map(({ disk, ticket }) => [disk, ticket.disks.map(({ name }) => name), ticket.upload.query])).toEqual([
+    ['root', ['root'], '?sig=1'],
+    ['data', ['data'], '?sig=2'],
+    ['logs', ['logs'], '?sig=3'],
+  ]);
+});
