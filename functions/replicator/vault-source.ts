@@ -1,8 +1,8 @@
 import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 import { EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
-import type { VaultState } from '#vault/journal/state.ts';
-import { readPoint } from '#vault/records.ts';
+import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
+import { readListedPoint } from '#vault/records.ts';
 import type {
   ChangedBlockSource,
   DiskPlan,
@@ -32,7 +32,10 @@ export interface VaultSourceRequest {
  */
 export async function openVaultSource(request: VaultSourceRequest): Promise<ChangedBlockSource> {
   const { vault, point: run, earlier } = request;
-  const point = onlyDisk(await readPoint(vault, recordOf(vault.journal.state(), run, vault.store.url)), request.disk);
+  const point = onlyDisk(
+    await readListedPoint(vault, committed(vault.journal.state(), run, vault.store.url)),
+    request.disk,
+  );
   const origin = `${vault.store.url} ${run}`;
 
   async function planOne(from: PointDisk, { known, readAll }: MomentRequest): Promise<DiskPlan> {
@@ -70,9 +73,9 @@ function sourceDisk({ name, diskSize, origin }: PointDisk, otherwise: string): S
   return { name, size: diskSize, origin: origin || otherwise };
 }
 
-function recordOf({ points, expired }: VaultState, run: string, url: string): string {
+function committed({ points, expired }: VaultState, run: string, url: string): CommittedPoint {
   const found = points.get(run) ?? expired.get(run);
-  if (found !== undefined) return found.point;
+  if (found !== undefined) return found;
   throw new EkkoError('point-unknown', `${url} has no restore point ${run}.`);
 }
 

@@ -37,11 +37,11 @@ export async function copyPoint(place: CopyPlace, point: CommittedPoint) {
   const run = await startRun(vault, { group: point.group, disks, host: HOST, process }, now());
   try {
     const reason = `copied to vault ${vault.id}`;
-    const work = async () => ({
-      missing: (await readPoint(source.vault, point.point)).missing ?? [],
-      topology: await carryTopology(source.vault, point, vault, run),
-      bytesRead: await stagePoint(source, target, point, run),
-    });
+    const work = async () => {
+      const original = await readPoint(source.vault, point.point);
+      const topology = await carryTopology(original, vault, run);
+      return { missing: original.missing ?? [], topology, bytesRead: await stagePoint(source, target, point, run) };
+    };
     const { bytesRead, ...rest } = await whileRead(source.vault, point.run, reason, now, work);
     const { id } = (await target.invoke('point-committer', { run, without: [], ...rest })) as RestorePoint;
     return { newest: id, bytesRead };
