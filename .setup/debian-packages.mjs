@@ -31,6 +31,8 @@ const programs = {
   'barbican-manage': 'barbican-common',
   'mistral-server': 'mistral-common',
   'heat-all': 'heat-common',
+  // Without the service that `zaqar-server` adds.
+  'zaqar-server': 'zaqar-common',
   '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
   mariadb: 'mariadb-client-core',
   'mariadb-dump': 'mariadb-client',
@@ -54,6 +56,11 @@ const libvirt = [
   '/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so',
 ];
 const keystone = ['keystone-manage', 'uwsgi_python3', 'sqlite3'];
+const swift = [
+  ...keystone,
+  ...['proxy', 'account', 'container', 'object'].map((kind) => `swift-${kind}-server`),
+  'memcached',
+];
 
 /** What a test may need, and the programs that it then calls. */
 export const needs = {
@@ -67,16 +74,14 @@ export const needs = {
   postgres: ['/usr/lib/postgresql/15/bin/postgres'],
   ceph: ['ceph-mon', 'ceph-osd', 'radosgw', 'ceph', 'monmaptool'],
   keystone,
-  swift: [
-    ...keystone,
-    ...['proxy', 'account', 'container', 'object'].map((kind) => `swift-${kind}-server`),
-    'memcached',
-  ],
+  swift,
   'control-plane': [
     ...[...keystone, 'barbican-manage', 'mistral-server', 'heat-all'],
     ...['/usr/lib/rabbitmq/bin/rabbitmq-server', 'mariadbd', 'mariadb', 'mariadb-dump'],
     ...['openstack', 'mistral', 'heat', 'barbican'],
   ],
+  // It keeps messages in Swift.
+  zaqar: [...swift, 'zaqar-server', 'mariadbd', 'mariadb', 'mariadb-dump'],
   // On top of the control plane.
   compute: [
     ...['glance-manage', 'placement-manage', 'nova-manage', 'neutron-server', 'cinder-manage'],

@@ -15,7 +15,7 @@ const needsOf = {
   start: ['qemu', 'guest'],
   test: [
     ...['qemu', 'guest', 'libvirt', 'restic', 'borg', 'nbdcopy', 'mariadb', 'postgres', 'ceph'],
-    ...['keystone', 'swift', 'control-plane', 'compute'],
+    ...['keystone', 'swift', 'control-plane', 'zaqar', 'compute'],
   ],
   cloud: ['qemu', 'guest', 'keystone', 'swift', 'control-plane', 'compute'],
 };

@@ -1,6 +1,10 @@
 import { askService } from './call-service.ts';
-import type { CloudSettings } from './openstack.ts';
+import type { MistralSettings } from './mistral.ts';
 import { runSql } from './sql-server.ts';
+
+interface WithMistral {
+  readonly mistral: MistralSettings;
+}
 
 /** One of a project's schedules as Mistral shows it. */
 export interface Trigger {
@@ -11,14 +15,14 @@ export interface Trigger {
 }
 
 /** The schedules of a workflow that the owner of the token sees. */
-export async function triggersOf({ mistral }: CloudSettings, token: string, workflow: string): Promise<Trigger[]> {
+export async function triggersOf({ mistral }: WithMistral, token: string, workflow: string): Promise<Trigger[]> {
   const url = `${mistral.url}/cron_triggers`;
   const { cron_triggers } = await askService<{ cron_triggers: Trigger[] }>(token, 'GET', url);
   return cron_triggers.filter(({ workflow_name }) => workflow_name === workflow);
 }
 
 /** Lets a schedule be due now; Mistral looks each second. */
-export async function fireTrigger({ mistral }: CloudSettings, { name }: Trigger): Promise<void> {
+export async function fireTrigger({ mistral }: WithMistral, { name }: Pick<Trigger, 'name'>): Promise<void> {
   const sql = 'UPDATE cron_triggers_v2 SET next_execution_time = ? WHERE name = ?';
   await runSql(mistral.database, sql, ['2020-01-01 00:00:00', name]);
 }

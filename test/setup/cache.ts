@@ -19,6 +19,7 @@ export type Need =
   | 'postgres'
   | 'ceph'
   | 'control-plane'
+  | 'zaqar'
   | 'compute'
   | 'keystone'
   | 'swift';
