@@ -25,7 +25,7 @@ export function addInstall(program: Command, run: Runner): void {
     .option('--catalog <url>', "URL of Ekko's catalog, as Mistral reaches it (or EKKO_CATALOG)")
     .option('--public', 'for all projects; only an administrator may (default: for the project of OS_* or OS_CLOUD)')
     .option('--check', 'say what is missing or differs, and change nothing')
-    .option('--zaqar <url>', 'URL of Zaqar, for notifications by queue')
+    .option('--zaqar <url>', 'URL of Zaqar without /v2, for notifications by queue')
     .option('--mail-server <host:port>', 'mail server for notifications by mail; it is given no password')
     .option('--mail-from <address>', 'who those mails come from');
   withEvery(command).action((options: InstallArguments) =>

@@ -18,7 +18,7 @@ export interface Workbook {
 export interface Places {
   /** URL of Ekko's API, as Mistral's executors reach it. */
   readonly catalog: string;
-  /** URL of Zaqar, `''` where there is none. */
+  /** URL of Zaqar without `/v2`, `''` where there is none. */
   readonly zaqar?: string;
   /** `host:port` of a mail server that takes mail without a password. */
   readonly mail_server?: string;
