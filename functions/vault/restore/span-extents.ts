@@ -14,6 +14,8 @@ export type MappedRun = { readonly start: number; readonly count: number } & (
 
 /** A few MiB: a page has at most 16,384 extents. */
 const MOST_PAGES = 4;
+/** Pages on their way behind the one in use, so that a far store is not waited for once a GiB. */
+const PAGES_AHEAD = 7;
 
 /** Maps runs of disks, all zero runs included, in order and without gaps. Remembers the last pages. */
 export type DiskMap = (manifest: Manifest, run: SegmentRun) => AsyncGenerator<MappedRun>;
@@ -28,13 +30,38 @@ export function openDiskMap(reader: VaultReader): DiskMap {
   };
   return async function* mapRun(manifest, { first, count }) {
     const end = Math.min(first + count, segmentsOf(manifest.diskSize));
+    const take = readAhead(manifest, { first: pageOf(first), end: pageOf(end - 1) + 1 });
     for (let from = first; from < end; ) {
-      const number = Math.floor(from / SEGMENTS_PER_PAGE);
+      const number = pageOf(from);
       const to = Math.min(end, (number + 1) * SEGMENTS_PER_PAGE);
-      yield* mapPage(page, manifest.pages[number], { from, to, base: number * SEGMENTS_PER_PAGE });
+      yield* mapPage(take(number), { from, to, base: number * SEGMENTS_PER_PAGE });
       from = to;
     }
   };
+
+  /** Gives pages by number when they are asked for in order; undefined for one that is zero. */
+  function readAhead({ pages: names }: Manifest, { first, end }: { first: number; end: number }) {
+    const waiting = new Map<number, LoadingPage>();
+    let next = first;
+    return (number: number): LoadingPage | undefined => {
+      for (; next < end && waiting.size <= PAGES_AHEAD; next++) {
+        const name = names[next];
+        if (name !== undefined) waiting.set(next, { name, extents: page(name) });
+      }
+      const found = waiting.get(number);
+      waiting.delete(number);
+      return found;
+    };
+  }
+}
+
+function pageOf(segment: number): number {
+  return Math.floor(segment / SEGMENTS_PER_PAGE);
+}
+
+interface LoadingPage {
+  readonly name: string;
+  readonly extents: Promise<Extent[]>;
 }
 
 interface PageSpan {
@@ -44,15 +71,11 @@ interface PageSpan {
   readonly base: number;
 }
 
-async function* mapPage(
-  page: (name: string) => Promise<Extent[]>,
-  name: string | undefined,
-  { from, to, base }: PageSpan,
-): AsyncGenerator<MappedRun> {
-  if (name === undefined) return yield zeroRun(from, to);
-  const extents = await page(name).catch((error: unknown) => ({ error }));
+async function* mapPage(page: LoadingPage | undefined, { from, to, base }: PageSpan): AsyncGenerator<MappedRun> {
+  if (page === undefined) return yield zeroRun(from, to);
+  const extents = await page.extents.catch((error: unknown) => ({ error }));
   if ('error' in extents) {
-    const object = contentKey(Folder.pages, name);
+    const object = contentKey(Folder.pages, page.name);
     return yield { kind: 'lost', start: from, count: to - from, object, error: extents.error };
   }
   let done = from;
