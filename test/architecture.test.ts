@@ -34,7 +34,6 @@ const RULES: readonly { readonly from: string; readonly may: readonly string[] }
       'store/object-names.ts',
       'journal/entries.ts',
       'journal/check-entry.ts',
-      'journal/fields.ts',
     ].map((p) => VAULT + p),
   },
   { from: `${VAULT}store/`, may: ['store/', 'errors.ts', 'words.ts'].map((p) => VAULT + p) },

@@ -47,7 +47,8 @@ export interface BackupRequest {
 
 /** What whoever waits wants to see. Bytes are of disk. */
 export interface BackupWatch {
-  planned(moment: HeldMoment, totalBytes: number): void;
+  /** A backup of `group` begins to read: those of images that disks were built on come first. */
+  planned(moment: HeldMoment, totalBytes: number, group: string): void;
   read(bytes: number): void;
   /** Everything is read and staged; functions finish, then the commit. */
   staged(): void;
@@ -98,15 +99,14 @@ async function backUpOnce(request: BackupRequest): Promise<RestorePoint> {
  * cannot be backed up are read in full.
  */
 async function storeImages(request: BackupRequest): Promise<void> {
-  const { plan: _, keepTopology: __, ...plain } = request;
-  const { vault, source, readAll, watch, signal } = plain;
+  const { vault, source, readAll, watch, signal } = request;
   if (readAll !== undefined || source.images === undefined) return;
   for (const { path, format, digest } of await source.images()) {
     if (knownImage(vault.journal.state(), digest) !== undefined) continue;
     const name = imageName(digest);
     const image = await openFileSource([{ path, format, name }]);
     try {
-      await backUpOnce({ ...plain, source: image, group: name, quiesce: 'never' });
+      await backUpOnce(imageRequest(request, image, name));
     } catch (error) {
       if (codeOf(error) === undefined || signal?.aborted) throw error;
       watch.remark?.(`Image ${path} could not be backed up by itself: ${error instanceof Error ? error.message : ''}`);
@@ -114,6 +114,19 @@ async function storeImages(request: BackupRequest): Promise<void> {
       await image.close();
     }
   }
+}
+
+function imageRequest(
+  { vault, host, bandwidth, partSegments, memory, partsWaiting, watch, signal }: BackupRequest,
+  source: ChangedBlockSource,
+  group: string,
+): BackupRequest {
+  return {
+    ...{ vault, host, source, group, quiesce: 'never', readAll: undefined, auditShare: 0 },
+    ...{ bandwidth, partSegments, partsWaiting, watch },
+    ...(memory === undefined ? {} : { memory }),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }
 
 function startRunFor({ vault, group, plan }: BackupRequest, disks: readonly SourceDisk[]): Promise<string> {
@@ -167,13 +180,14 @@ async function endAfterFailure(vault: Vault, run: string, moment: HeldMoment): P
 }
 
 async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, moment: HeldMoment): Promise<void> {
-  const { vault, host, watch } = request;
+  const { vault, host, watch, group } = request;
   const done = takenOver ? await findAllDone(vault, run, moment) : [];
   const state = vault.journal.state();
   const staged = openStagedParts(host, vault.store, request.partsWaiting);
   watch.planned(
     moment,
     moment.plans.reduce((sum, plan, index) => sum + plannedBytes(plan) - doneBytes(plan, done[index] ?? []), 0),
+    group,
   );
   const counts: number[] = [];
   for (const [index, { disk, base, baseDisk = disk.name }] of moment.plans.entries()) {

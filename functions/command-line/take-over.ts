@@ -5,7 +5,7 @@ import type { VaultState } from '#vault/journal/state.ts';
 import { takeOverRun } from '#vault/runs.ts';
 import type { DiskPlan } from '#vault/staging/changed-block-source.ts';
 import { checkCovered, type DonePart, OtherParts } from '#vault/staging/done-parts.ts';
-import { Folder } from '#vault/store/object-names.ts';
+import { diskFolder, Folder, placeOf } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { SegmentRun } from '#vault/words.ts';
 import { noTotals, readReceipt, receiptsOf } from '../point-committer/receipts.ts';
@@ -29,7 +29,7 @@ const AT_ONCE = 8;
  */
 export async function findDoneParts(vault: Vault, run: string, disk: number, plan: DiskPlan): Promise<DonePart[]> {
   const listed = new Set<number>();
-  for await (const { key } of vault.store.list(prefixOf(run, disk))) listed.add(partOf(key));
+  for await (const { key } of vault.store.list(diskFolder(Folder.receipts, run, disk))) listed.add(partOf(key));
   const parts = [...listed].sort((a, b) => a - b);
   const done: DonePart[] = [];
   for (let at = 0; at < parts.length; at += AT_ONCE) {
@@ -66,14 +66,14 @@ const FAULTS: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
   'object-missing',
 ]);
 
-function prefixOf(run: string, disk: number): string {
-  return `${Folder.receipts}${run}/${String(disk).padStart(4, '0')}/`;
-}
-
 function partOf(key: string): number {
-  const [, part] = /\/(\d{8})$/.exec(key) ?? [];
-  if (part === undefined) throw new OtherParts(`${key} is no receipt`);
-  return Number(part);
+  try {
+    const { part } = placeOf(key, Folder.receipts);
+    if (part !== 'summary') return part;
+  } catch (error) {
+    if (codeOf(error) !== 'bad-input') throw error;
+  }
+  throw new OtherParts(`${key} is no receipt`);
 }
 
 async function readDonePart(vault: Vault, run: string, disk: number, part: number, plan: DiskPlan): Promise<DonePart> {

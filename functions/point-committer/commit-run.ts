@@ -4,7 +4,7 @@ import type { ExportSummary } from '#vault/format/summary.ts';
 import { digestInName } from '#vault/images.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { PackMoves } from '#vault/moves/pack-moves.ts';
-import { writePoint } from '#vault/records.ts';
+import { type VaultReader, writePoint } from '#vault/records.ts';
 import { openSummary } from '#vault/staging/open-part.ts';
 import { receiptKey, stagingKey, topologyKey } from '#vault/store/object-names.ts';
 import { keptTopology } from '#vault/topologies.ts';
@@ -50,9 +50,10 @@ const NOTHING: LeftOut = { without: [], missing: [] };
  * `part-refused`, `audit-failed`, `condemned` (a part was deduped against what is being removed), and what reading throws.
  */
 export async function commitRun(vault: Vault, run: string, now: Date, leftOut = NOTHING): Promise<RestorePoint> {
+  const checked = new Set<string>();
   for (let tries = 1; ; tries++) {
     try {
-      const draft = await draftCommit(vault, run, leftOut);
+      const draft = await draftCommit(vault, run, leftOut, checked);
       await vault.journal.append((head) => {
         openRun(head, run);
         checkStill(head, draft);
@@ -67,7 +68,7 @@ export async function commitRun(vault: Vault, run: string, now: Date, leftOut = 
   }
 }
 
-async function draftCommit(vault: Vault, run: string, leftOut: LeftOut): Promise<CommitDraft> {
+async function draftCommit(vault: Vault, run: string, leftOut: LeftOut, checked: Set<string>): Promise<CommitDraft> {
   const { without, missing, topology = false } = leftOut;
   const state = await vault.journal.refresh();
   checkEscrow(state);
@@ -75,7 +76,10 @@ async function draftCommit(vault: Vault, run: string, leftOut: LeftOut): Promise
   const work: CommittedWork[] = [];
   try {
     for (const [number, disk] of open.disks.entries()) {
-      if (!without.includes(number)) work.push(await mapOne(vault, state, run, number, disk));
+      if (without.includes(number)) continue;
+      const one = await mapOne(vault, state, run, number, disk);
+      await checkOnce({ ...vault, journal: fixed(vault, state) }, one, checked);
+      work.push(one);
     }
   } catch (error) {
     // What it builds on may have been removed while it was read.
@@ -144,8 +148,22 @@ async function mapOne(
   const mapped = await mapDisk(reader, run, number, summary, past);
   if (mapped.totals.auditFailures > 0) throw auditFailed(disk, mapped);
   for (const pack of mapped.packs) if (state.condemned.has(pack)) throw condemned(run, pack);
-  await checkImage(reader, disk, mapped.manifest);
   return { number, summary, past, mapped };
+}
+
+/**
+ * An image is read back whole, so not again at each try: what it holds are its receipts and its base, which do not change. Its summary,
+ * which says how many receipts and which base, lies where an exporter may write.
+ */
+async function checkOnce(
+  reader: VaultReader,
+  { number, summary, mapped }: CommittedWork,
+  checked: Set<string>,
+): Promise<void> {
+  const said = JSON.stringify([number, summary]);
+  if (checked.has(said)) return;
+  await checkImage(reader, summary.disk, mapped.manifest);
+  checked.add(said);
 }
 
 /** The journal as it was: all disks are mapped for one state. */

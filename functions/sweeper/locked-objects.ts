@@ -1,6 +1,6 @@
 import { parseJson } from '#vault/format/bytes.ts';
+import { type FieldReader, integer, listOf, oneOf, readFields, text, time } from '#vault/format/fields.ts';
 import { RecordKind, sealRecord } from '#vault/format/record.ts';
-import { type FieldReader, integer, listOf, oneOf, readFields, text, time } from '#vault/journal/fields.ts';
 import type { VaultReader } from '#vault/records.ts';
 import type { KeptObject } from '#vault/store/object-locking.ts';
 import { contentKey, Folder, sweepNoteKey } from '#vault/store/object-names.ts';

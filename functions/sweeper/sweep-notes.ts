@@ -1,6 +1,6 @@
 import { parseJson } from '#vault/format/bytes.ts';
+import { type FieldReader, listOf, oneOf, readFields, runId, text } from '#vault/format/fields.ts';
 import { epochOfRecord, openRecord, RecordKind, sealRecord } from '#vault/format/record.ts';
-import { type FieldReader, listOf, oneOf, readFields, runId, text } from '#vault/journal/fields.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { Folder, sweepNoteKey } from '#vault/store/object-names.ts';
 import { isUnreadable, type LiveKind } from './liveness.ts';

@@ -1,7 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { EkkoError } from './errors.ts';
-import { digestInName, type KnownImage, knownImage } from './images.ts';
-import { MOST_DISKS } from './journal/entries.ts';
 import {
   type Check,
   integer,
@@ -14,7 +12,9 @@ import {
   runId,
   text,
   vaultId,
-} from './journal/fields.ts';
+} from './format/fields.ts';
+import { digestInName, imageName, type KnownImage } from './images.ts';
+import { MOST_DISKS } from './journal/entries.ts';
 import type { VaultState } from './journal/state.ts';
 import { type ExportTicket, ticketFor } from './runs.ts';
 import type { Vault } from './vault.ts';
@@ -85,17 +85,26 @@ export function serverTicket(
   const wanted = indexes.map((index) => {
     const disk = names[index];
     if (disk === undefined) throw new EkkoError('disk-unknown', `Run ${run} has no disk ${index}.`);
-    return { index, name: disk, token: ticketFor(vault, run, index).token };
+    const builtOn = images.get(index);
+    return {
+      disk: { index, name: disk, token: ticketFor(vault, run, index).token },
+      image: builtOn === undefined ? undefined : imageName(builtOn),
+    };
   });
   const known = knownDisks(
     vault.journal.state(),
-    wanted.map((disk) => disk.name),
+    wanted.flatMap(({ disk, image }) => (image === undefined ? disk.name : [disk.name, image])),
   );
-  const disks = wanted.map((disk) => {
-    const image = knownImage(vault.journal.state(), images.get(disk.index) ?? '');
-    return { ...disk, points: known.get(disk.name) ?? [], ...(image === undefined ? {} : { image }) };
+  const disks = wanted.map(({ disk, image }) => {
+    const [newest] = known.get(image ?? '') ?? [];
+    return { ...disk, points: known.get(disk.name) ?? [], ...imageIn(image, newest) };
   });
   return { vault: vault.id, run, epoch, stagingPublicKey: staging.publicKey, disks, ...rest };
+}
+
+function imageIn(name: string | undefined, newest: KnownDisk | undefined): Pick<TicketDisk, 'image'> {
+  if (name === undefined || newest === undefined) return {};
+  return { image: { name, point: newest.run, size: newest.size, manifest: newest.manifest } };
 }
 
 /** What the exporter of one disk is told, out of its server's ticket. */
@@ -151,10 +160,10 @@ const ticketDisk: Check<TicketDisk> = (value, what) =>
     name: field('name', label),
     token: field('token', bytes32),
     points: field('points', listOf(knownPoint, MOST_POINTS)),
-    ...imageIn(field('image', optional(ticketImage))),
+    ...decodedImage(field('image', optional(ticketImage))),
   }));
 
-function imageIn(image: KnownImage | undefined): Pick<TicketDisk, 'image'> {
+function decodedImage(image: KnownImage | undefined): Pick<TicketDisk, 'image'> {
   return image === undefined ? {} : { image };
 }
 

@@ -1,3 +1,4 @@
+import { codeOf } from '#vault/errors.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { Folder, nameOf } from '#vault/store/object-names.ts';
@@ -19,6 +20,23 @@ export async function findEmptied(
   if (![...problems.keys()].every((key) => key.startsWith(Folder.packs))) return [];
   const packs = new Map([...problems].filter(([key]) => moved.get(nameOf(key) ?? '') !== undefined));
   if (packs.size === 0) return [];
-  const needed = await findAffected(reader, points, packs);
+  const needed = await neededOf(reader, points, packs);
+  if (needed === undefined) return [];
   return [...packs].filter(([key]) => !needed.has(key)).map(([object, { message }]) => ({ object, message }));
+}
+
+const UNREADABLE: ReadonlySet<string | undefined> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
+
+/** Which of the packs `points` need. Undefined where a record cannot be read: a sweep may remove those of an expired point meanwhile. */
+async function neededOf(
+  reader: VaultReader,
+  points: readonly VerifiedPoint[],
+  packs: ReadonlyMap<string, Problem>,
+): Promise<ReadonlyMap<string, unknown> | undefined> {
+  try {
+    return await findAffected(reader, points, packs);
+  } catch (error) {
+    if (UNREADABLE.has(codeOf(error))) return undefined;
+    throw error;
+  }
 }

@@ -25,6 +25,7 @@ let store: CountedStore;
 let vault: Vault;
 let remarks: string[];
 let distrusted: number;
+let planned: string[];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ekko-images-'));
@@ -34,7 +35,7 @@ afterAll(() => rm(directory, { recursive: true }));
 
 beforeEach(async () => {
   store = openCountedStore(openMemoryStore());
-  [remarks, distrusted] = [[], 0];
+  [remarks, distrusted, planned] = [[], 0, []];
   const recipients = [{ kind: 'key-file' as const, publicKey: identity.publicKey }];
   await createVault(store, { recipients, noEscrow: true, now: new Date() });
   vault = await openVault(store, provider);
@@ -49,7 +50,8 @@ function backUp(source: ChangedBlockSource, readAll?: FullReason, auditShare = 0
     ...{ vault, host: openInlineHost(vault), source, group: 'servers', quiesce: 'never', readAll, auditShare },
     ...{ bandwidth: undefined, partSegments: 16, partsWaiting: 4 },
     watch: {
-      ...{ planned: () => undefined, read: () => undefined, staged: () => undefined },
+      ...{ read: () => undefined, staged: () => undefined },
+      planned: (_moment, _bytes, group) => planned.push(group),
       distrusted: () => distrusted++,
       remark: (message) => remarks.push(message),
     },
@@ -77,6 +79,7 @@ test('an image is backed up once, and of each server what its disk holds itself;
     expect(disks[0]).toMatchObject({ baseDisk: imageName(image.digest), changedBytes: guest.own.size * 65_536 });
     expect((await restored(disks[0]?.manifest)).equals(contentOf(guest))).toBe(true);
   }
+  expect(planned).toEqual([imageName(image.digest), 'servers', 'servers', 'servers']);
   const [kept, ...others] = pointsOf(imageName(image.digest));
   expect(others).toEqual([]);
   expect((await restored(kept?.disks[0]?.manifest)).equals(Buffer.concat(image.contents))).toBe(true);

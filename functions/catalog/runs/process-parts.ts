@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
-import { Folder, placeOf, stagingKey } from '#vault/store/object-names.ts';
+import { diskFolder, Folder, placeOf } from '#vault/store/object-names.ts';
 import { processStagedPart } from '../../rim/process-staged-part.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 
@@ -45,7 +45,7 @@ export function openRunParts(run: string, tenant: TenantVault): RunParts {
       await Promise.all(working.values());
       for (const disk of disks) failed.delete(disk);
       for (const disk of disks) {
-        const folder = stagingKey({ run, disk, part: 'summary' }).replace(/summary$/, '');
+        const folder = diskFolder(Folder.staging, run, disk);
         for await (const { key } of tenant.vault.store.list(folder)) if (!key.endsWith('/summary')) submit(key);
       }
       await Promise.all(working.values());

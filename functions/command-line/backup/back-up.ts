@@ -53,17 +53,17 @@ async function backUpInto(
     openEmbeddedHost({ vault: store.url, keyFile, journalFile, workers, level, staging: memory, log }),
   );
   using progress = ending(await openProgress(screen, 'Reading', signal));
-  const watch = watchBackup(screen, progress.it, group);
+  const watch = watchBackup(screen, progress.it);
   const point = await runBackup({
     ...{ vault, group, quiesce, auditShare, bandwidth, signal, ...parts },
     memory: () => roomForPart(memory),
     host: host.it,
     watch: {
       ...watch,
-      planned(moment, totalBytes) {
+      planned(moment, totalBytes, ofGroup) {
         // More than one part: the other threads will be needed.
         if (totalBytes > parts.partSegments * SEGMENT_SIZE) host.it.start(workers);
-        watch.planned(moment, totalBytes);
+        watch.planned(moment, totalBytes, ofGroup);
       },
     },
     source: source.it,

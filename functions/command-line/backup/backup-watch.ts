@@ -9,11 +9,11 @@ import { formatTable } from '../text/table.ts';
 import { readingWords } from './backup-words.ts';
 
 /** Shows a backup as it goes: what will be read and why, then how far it is. */
-export function watchBackup(screen: Screen, progress: Progress, group: string): BackupWatch & { readBytes(): number } {
+export function watchBackup(screen: Screen, progress: Progress): BackupWatch & { readBytes(): number } {
   let [done, total] = [0, 0];
   return {
     readBytes: () => done,
-    planned(moment, totalBytes) {
+    planned(moment, totalBytes, group) {
       [done, total] = [0, totalBytes];
       screen.lines(...describePlan(moment, group));
       progress.update(done, total);

@@ -33,7 +33,9 @@ export function addShow(program: Command, run: Runner): void {
       if (topology) return showTopology(found, context);
       const standing = standingOf(opened.journal.state(), found.id);
       context.screen.lines(...describePoint(found, standing, new Date()));
-      context.screen.document({ point: found, ...standing });
+      // What a user gave its servers may be secret: only who asks for it gets it.
+      const { topology: _secret, ...shown } = found;
+      context.screen.document({ point: shown, ...standing });
       return ExitCode.done;
     }),
   );

@@ -1,4 +1,4 @@
-import { label as checkLabel } from '#vault/journal/fields.ts';
+import { label as checkLabel } from '#vault/format/fields.ts';
 import { addRecipient } from '#vault/key-epochs/add-recipient.ts';
 import { newEscrow } from '#vault/keys/escrow-code.ts';
 import { fingerprintOf } from '#vault/keys/identity.ts';

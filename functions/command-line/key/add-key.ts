@@ -1,5 +1,5 @@
 import { EkkoError } from '#vault/errors.ts';
-import { label as checkLabel } from '#vault/journal/fields.ts';
+import { label as checkLabel } from '#vault/format/fields.ts';
 import { addRecipient } from '#vault/key-epochs/add-recipient.ts';
 import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
 import { newPassphrase } from '#vault/keys/passphrase.ts';

@@ -1,9 +1,7 @@
-import { EkkoError } from '../errors.ts';
+import { type Check, yesOrNo as flag, integer, listOf, oneOf, refuse } from './fields.ts';
 import type * as T from './topology.ts';
 import type * as N from './topology-network.ts';
 
-/** The value where it has the shape, with the fields that are known; throws `bad-format` naming `what`. */
-type Check<V> = (value: unknown, what: string) => V;
 interface Maybe<V> {
   readonly maybe: Check<V>;
 }
@@ -14,46 +12,27 @@ type Shape<V> = {
 
 const maybe = <V>(check: Check<V>): Maybe<V> => ({ maybe: check });
 
+/** Of any length and with line ends: user data, templates. */
 const text: Check<string> = (value, what) => {
   if (typeof value === 'string') return value;
   throw refuse(what, 'is not text');
 };
 
-const flag: Check<boolean> = (value, what) => {
-  if (typeof value === 'boolean') return value;
-  throw refuse(what, 'is neither true nor false');
-};
-
-const count: Check<number> = (value, what) => {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw refuse(what, 'is not a count');
-};
+const count = integer(Number.MAX_SAFE_INTEGER);
 
 const number: Check<number> = (value, what) => {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   throw refuse(what, 'is not a number');
 };
 
-const word =
-  <const V extends string>(...allowed: readonly V[]): Check<V> =>
-  (value, what) => {
-    const found = allowed.find((each) => each === value);
-    if (found !== undefined) return found;
-    throw refuse(what, `is not one of ${allowed.join(', ')}`);
-  };
-
-const list =
-  <V>(check: Check<V>): Check<readonly V[]> =>
-  (value, what) => {
-    if (Array.isArray(value)) return value.map((each: unknown, i) => check(each, `${what}[${i}]`));
-    throw refuse(what, 'is not a list');
-  };
+/** As long as the bytes of a topology let it be. */
+const list = <V>(check: Check<V>): Check<readonly V[]> => listOf(check, Number.MAX_SAFE_INTEGER);
 
 const texts = list(text);
 
 const properties: Check<T.Properties> = (value, what) => {
   const entries = Object.entries(objectIn(value, what));
-  return Object.fromEntries(entries.map(([name, each]) => [name, text(each, `a value of ${what}`)]));
+  return Object.fromEntries(entries.map(([name, each]) => [name, text(each, `A value of ${what}`)]));
 };
 
 /** Fields that are not known are passed over: what a newer Ekko says besides must not keep a point from being read. */
@@ -62,8 +41,9 @@ function object<V>(shape: Shape<V>): Check<V> {
   return (value, what) => {
     const found: Record<string, unknown> = objectIn(value, what);
     const entries = fields.flatMap(([name, check]) => {
-      if (typeof check === 'function') return [[name, check(found[name], `${what}.${name}`)]];
-      return found[name] === undefined ? [] : [[name, check.maybe(found[name], `${what}.${name}`)]];
+      const field = `The field ${name} of ${what}`;
+      if (typeof check === 'function') return [[name, check(found[name], field)]];
+      return found[name] === undefined ? [] : [[name, check.maybe(found[name], field)]];
     });
     return Object.fromEntries(entries) as V;
   };
@@ -72,10 +52,6 @@ function object<V>(shape: Shape<V>): Check<V> {
 function objectIn(value: unknown, what: string): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw refuse(what, 'is not an object');
-}
-
-function refuse(what: string, found: string): EkkoError {
-  return new EkkoError('bad-format', `${what} ${found}.`);
 }
 
 const flavor = object<T.TopologyFlavor>({
@@ -93,7 +69,7 @@ const server = object<T.TopologyServer>({
   image: maybe(object<T.NamedObject>({ id: text, name: maybe(text) })),
   ...{ keyName: maybe(text), availabilityZone: maybe(text), configDrive: flag, metadata: properties, tags: texts },
   addresses: list(
-    object<T.ServerAddress>({ network: text, address: text, kind: word('fixed', 'floating'), mac: maybe(text) }),
+    object<T.ServerAddress>({ network: text, address: text, kind: oneOf('fixed', 'floating'), mac: maybe(text) }),
   ),
   ...{ securityGroups: texts, serverGroup: maybe(text), userData: maybe(text), disks: list(disk) },
 });
@@ -127,7 +103,7 @@ const router = object<N.TopologyRouter>({
 });
 
 const rule = object<N.TopologyRule>({
-  ...{ id: text, direction: word('ingress', 'egress'), ethertype: text, protocol: maybe(text) },
+  ...{ id: text, direction: oneOf('ingress', 'egress'), ethertype: text, protocol: maybe(text) },
   ...{ portMin: maybe(number), portMax: maybe(number), remoteCidr: maybe(text), remoteGroup: maybe(text) },
   description: maybe(text),
 });

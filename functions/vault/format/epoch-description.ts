@@ -1,7 +1,7 @@
 import { EkkoError } from '../errors.ts';
-import { integer, optional, readFields, text, vaultId } from '../journal/fields.ts';
 import type { EpochKeys } from '../keys/epoch-keys.ts';
 import { parseJson } from './bytes.ts';
+import { integer, optional, readFields, text, vaultId } from './fields.ts';
 import { type KeyEpoch, keyEpoch } from './key-epoch.ts';
 import { isMac, macOf } from './key-mac.ts';
 

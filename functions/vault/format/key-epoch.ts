@@ -1,19 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
-import {
-  type Check,
-  fingerprint,
-  integer,
-  label,
-  listOf,
-  oneOf,
-  optional,
-  readFields,
-  text,
-  time,
-} from '../journal/fields.ts';
 import type { EpochKeys } from '../keys/epoch-keys.ts';
 import { parseJson } from './bytes.ts';
+import { type Check, fingerprint, integer, label, listOf, oneOf, optional, readFields, text, time } from './fields.ts';
 import { NONCE_SIZE, open, seal } from './sealing.ts';
 
 /** How a recipient keeps its private key: in a file, on paper, in the head, or in OpenStack's Key Manager. */

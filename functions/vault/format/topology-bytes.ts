@@ -48,7 +48,7 @@ const LEAVING_OUT: readonly Step[] = [
   stackStep('template'),
   listStep('images'),
   stackStep('resources'),
-  { part: 'stack', without: ({ stack, ...rest }) => (stack === undefined ? { ...rest } : rest) },
+  { part: 'stack', without: withoutStack },
   listStep('securityGroups'),
   listStep('routers'),
   listStep('subnets'),
@@ -74,10 +74,15 @@ function listStep(part: ListName): Step {
 function stackStep(part: 'files' | 'environment' | 'template' | 'resources'): Step {
   const without = (topology: Topology): Topology => {
     const { stack } = topology;
-    if (stack?.[part] === undefined) return topology;
+    if (stack?.[part] === undefined || Object.keys(stack[part]).length === 0) return topology;
     return { ...topology, stack: part === 'resources' ? { ...stack, resources: [] } : lacking(stack, part) };
   };
   return { part: `stack.${part}`, without };
+}
+
+function withoutStack(topology: Topology): Topology {
+  const { stack, ...rest } = topology;
+  return stack === undefined ? topology : rest;
 }
 
 function lacking(stack: TopologyStack, part: 'files' | 'environment' | 'template'): TopologyStack {

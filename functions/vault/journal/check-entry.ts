@@ -1,20 +1,4 @@
 import { EkkoError } from '../errors.ts';
-import { MOST_EPOCHS, MOST_RECIPIENTS } from '../format/key-epoch.ts';
-import { LARGEST_DISK } from '../words.ts';
-import {
-  type CommittedDisk,
-  type Condemned,
-  type CopiedPoint,
-  type HoldPlaced,
-  type JournalEntry,
-  LONGEST_REASON,
-  MOST_DISKS,
-  MOST_NAMES,
-  type PointCommitted,
-  type RetentionPolicy,
-  type RunStarted,
-  SHARDS,
-} from './entries.ts';
 import {
   type Check,
   type FieldReader,
@@ -31,7 +15,23 @@ import {
   time,
   vaultId,
   yesOrNo,
-} from './fields.ts';
+} from '../format/fields.ts';
+import { MOST_EPOCHS, MOST_RECIPIENTS } from '../format/key-epoch.ts';
+import { LARGEST_DISK } from '../words.ts';
+import {
+  type CommittedDisk,
+  type Condemned,
+  type CopiedPoint,
+  type HoldPlaced,
+  type JournalEntry,
+  LONGEST_REASON,
+  MOST_DISKS,
+  MOST_NAMES,
+  type PointCommitted,
+  type RetentionPolicy,
+  type RunStarted,
+  SHARDS,
+} from './entries.ts';
 import type { NamedRecipient } from './key-entries.ts';
 
 /** The entry in a JSON value, with its own fields only. Throws `bad-format` naming `origin`. */

@@ -1,17 +1,5 @@
 import { EkkoError } from '../errors.ts';
 import { parseJson } from '../format/bytes.ts';
-import { MOST_EPOCHS } from '../format/key-epoch.ts';
-import { LARGEST_RECORD, openRecord, RecordKind, type RecordPlace, sealRecord } from '../format/record.ts';
-import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
-import { stateKey } from '../store/object-names.ts';
-import {
-  readCommittedPoint,
-  readNamedRecipient,
-  readPlacedHold,
-  readStartedRun,
-  retentionPolicy,
-} from './check-entry.ts';
-import { LONGEST_REASON, SHARDS } from './entries.ts';
 import {
   type Check,
   type FieldReader,
@@ -25,7 +13,19 @@ import {
   text,
   time,
   yesOrNo,
-} from './fields.ts';
+} from '../format/fields.ts';
+import { MOST_EPOCHS } from '../format/key-epoch.ts';
+import { LARGEST_RECORD, openRecord, RecordKind, type RecordPlace, sealRecord } from '../format/record.ts';
+import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
+import { stateKey } from '../store/object-names.ts';
+import {
+  readCommittedPoint,
+  readNamedRecipient,
+  readPlacedHold,
+  readStartedRun,
+  retentionPolicy,
+} from './check-entry.ts';
+import { LONGEST_REASON, SHARDS } from './entries.ts';
 import {
   ANY_GROUP,
   type BegunEpoch,

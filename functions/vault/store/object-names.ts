@@ -97,12 +97,20 @@ export interface PartPlace {
   readonly part: number | 'summary';
 }
 
+/** Folders of what there is for each part of a run. */
+export type PartFolder = typeof Folder.staging | typeof Folder.receipts;
+
 export function stagingKey(place: PartPlace): string {
-  return Folder.staging + placeKey(place);
+  return placeKey(Folder.staging, place);
 }
 
 export function receiptKey(place: PartPlace): string {
-  return Folder.receipts + placeKey(place);
+  return placeKey(Folder.receipts, place);
+}
+
+/** The prefix of all that a folder has of one disk (by number) of a run. */
+export function diskFolder(folder: PartFolder, run: string, disk: number): string {
+  return `${folder}${checkRun(run)}/${digits(disk, 4)}/`;
 }
 
 /** What a run's group is built of, from its start to its commit: `receipts/<run>/topology`. */
@@ -110,19 +118,22 @@ export function topologyKey(run: string): string {
   return `${Folder.receipts}${checkRun(run)}/topology`;
 }
 
-function placeKey({ run, disk, part }: PartPlace): string {
-  return `${checkRun(run)}/${digits(disk, 4)}/${part === 'summary' ? part : digits(part, 8)}`;
+function placeKey(folder: PartFolder, { run, disk, part }: PartPlace): string {
+  return diskFolder(folder, run, disk) + (part === 'summary' ? part : digits(part, 8));
 }
 
-/** The place that a staging key names. Throws `bad-input`: keys come from events. */
-export function placeOf(key: string): PartPlace {
-  const found = /^staging\/([^/]+)\/(\d{4})\/(\d{8}|summary)$/.exec(key);
+/** The place that a key of `folder` names. Throws `bad-input`, also for a key of another folder: keys come from events. */
+export function placeOf(key: string, folder: PartFolder = Folder.staging): PartPlace {
+  const found = key.startsWith(folder) ? PLACE.exec(key.slice(folder.length)) : null;
   const [, run, disk, part] = found ?? [];
   if (run === undefined || !RUN_ID.test(run)) {
-    throw new EkkoError('bad-input', `${JSON.stringify(key.slice(0, 80))} is not the key of a staged part.`);
+    const what = folder === Folder.staging ? 'a staged part' : 'a receipt';
+    throw new EkkoError('bad-input', `${JSON.stringify(key.slice(0, 80))} is not the key of ${what}.`);
   }
   return { run, disk: Number(disk), part: part === 'summary' ? part : Number(part) };
 }
+
+const PLACE = /^([^/]+)\/(\d{4})\/(\d{8}|summary)$/;
 
 /** `20261120-191503-7c1e9a`: sortable, unique by 24 random bits within a second. */
 const RUN_ID = /^\d{8}-\d{6}-[0-9a-f]{6}$/;

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Extent } from '#vault/format/extents.ts';
 import { packName } from '#vault/format/pack.ts';
+import { imageName, newImageDigest } from '#vault/images.ts';
 import { newIdentity } from '#vault/keys/identity.ts';
 import { readManifest, readPage } from '#vault/records.ts';
 import { abandonRun, startRun, ticketFor } from '#vault/runs.ts';
@@ -8,12 +9,13 @@ import type { DiskPlan, HeldMoment } from '#vault/staging/changed-block-source.t
 import { exportDisk } from '#vault/staging/export-disk.ts';
 import { openCountedStore } from '#vault/store/counted-store.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
-import { receiptKey } from '#vault/store/object-names.ts';
+import { nameOf, receiptKey, stagingKey } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE, segmentsOf } from '#vault/words.ts';
 import { commitRun } from '../../../functions/point-committer/commit-run.ts';
 import { openPartProcessor } from '../../../functions/segment-processor/process-part.ts';
+import { openHookedStore } from '../../hooked-store.ts';
 
 const { identity } = newIdentity();
 const provider = { origin: 'test', identity: async () => identity };
@@ -35,9 +37,12 @@ interface Export {
   readonly data?: DiskPlan['data'];
   readonly zero?: DiskPlan['zero'];
   readonly base?: string;
+  readonly baseDisk?: string;
   /** Content number of a segment. */
   readonly content?: (segment: number) => number;
   readonly process?: boolean;
+  /** One that was started already. */
+  readonly into?: string;
 }
 
 const SIZE = 64 * SEGMENT_SIZE;
@@ -48,14 +53,17 @@ async function exported({
   data,
   zero = [],
   base,
+  baseDisk,
   content = (i) => i + 1,
   process = true,
+  into,
 }: Export = {}): Promise<string> {
-  const run = await startRun(vault, { group: 'g', disks: [disk], host: 'h', process: '1@b' }, NOW);
+  const run = into ?? (await startRun(vault, { group: 'g', disks: [disk], host: 'h', process: '1@b' }, NOW));
   const all = { first: 0, count: segmentsOf(size) };
   const plan: DiskPlan = {
     disk: { name: disk, size, origin: 'test' },
     base,
+    ...(baseDisk === undefined ? {} : { baseDisk }),
     fullReason: undefined,
     data: data ?? [all],
     zero,
@@ -244,4 +252,47 @@ test('two runs of one disk at once both commit, each complete in itself', async 
   const b = await exported({ content: (i) => i + 1000 });
   await Promise.all([commitRun(vault, a, NOW), commitRun(vault, b, NOW)]);
   expect([...vault.journal.state().points.keys()].sort()).toEqual([a, b].sort());
+});
+
+function imageOf(content: (segment: number) => number): string {
+  const sum = newImageDigest(SIZE);
+  for (let i = 0; i < segmentsOf(SIZE); i++) sum.add(i, Buffer.alloc(SEGMENT_SIZE, `${content(i)} `));
+  return imageName(sum.finish());
+}
+
+/** `act` when the first try has written its records; each try but the `last` is overtaken: a sweep condemns its point. */
+async function overtaken(store: ObjectStore, last: number, act = async () => {}): Promise<Vault> {
+  let tries = 0;
+  const none = { packs: [], pages: [], manifests: [], moves: [], at: NOW.toISOString() };
+  const hooked = openHookedStore(store, async (verb, key) => {
+    if (verb !== 'create' || !key.startsWith('points/') || ++tries === last) return;
+    if (tries === 1) await act();
+    await vault.journal.append(() => ({ type: 'condemned', ...none, points: [nameOf(key) ?? ''] }));
+  });
+  return openVault(hooked, provider);
+}
+
+test('an image is read back once, however often its commit is overtaken', async () => {
+  const disk = imageOf((i) => i + 1);
+  const run = await exported({ disk });
+  const counted = openCountedStore(memory);
+  const point = await commitRun(await overtaken(counted, 4), run, NOW);
+  expect(point.disks[0]?.name).toBe(disk);
+  const packs = (await Array.fromAsync(memory.list('packs/'))).reduce((sizes, { size }) => sizes + size, 0);
+  const read = counted.counts().find(({ verb, folder }) => verb === 'get' && folder === 'packs')?.bytes ?? 0;
+  expect(read).toBeGreaterThan(packs / 2);
+  expect(read).toBeLessThan(packs * 1.5);
+});
+
+test('an image whose summary is another one at the next try is read back again', async () => {
+  const [other, disk] = [imageOf((i) => i + 1), imageOf((i) => i + 1000)];
+  const base = await exported({ disk: other });
+  await commitRun(vault, base, NOW);
+  const run = await exported({ disk, content: (i) => i + 1000 });
+  const exchange = async () => {
+    await memory.remove([stagingKey({ run, disk: 0, part: 'summary' })]);
+    await exported({ into: run, disk, base, baseDisk: other, data: [] });
+  };
+  const late = await overtaken(memory, 2, exchange);
+  await expect(commitRun(late, run, NOW)).rejects.toMatchObject({ code: 'part-refused' });
 });

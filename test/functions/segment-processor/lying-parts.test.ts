@@ -111,6 +111,7 @@ test.each([
   ['staging/x\ny/0000/00000000'],
   [`staging/${'a'.repeat(10_000)}/0000/00000000`],
   ['packs/00/00'],
+  ['receipts/20260101-000000-000000/0000/00000000'],
 ])('an event for %j is refused without touching the store', async (key) => {
   await expect(openPartProcessor(vault, 1).process(key)).rejects.toMatchObject({ code: 'bad-input' });
 });

@@ -1,6 +1,11 @@
 import { inspect } from 'node:util';
-import { expect, test } from 'vitest';
-import { decodeTicket, encodeTicket, type ServerTicket } from '#vault/export-ticket.ts';
+import { expect, test, vi } from 'vitest';
+import { decodeTicket, encodeTicket, type ServerTicket, serverTicket } from '#vault/export-ticket.ts';
+import { imageName } from '#vault/images.ts';
+import type { CommittedPoint } from '#vault/journal/state.ts';
+import { newIdentity } from '#vault/keys/identity.ts';
+import { openMemoryStore } from '#vault/store/memory-store.ts';
+import { createVault } from '#vault/vault.ts';
 
 const TICKET: ServerTicket = {
   vault: 'ab'.repeat(16),
@@ -54,6 +59,37 @@ test('what is refused stays secret', () => {
   const error = attempt({ ...coded(), disks: [{ index: 0, name: 'a', token, points: [] }] });
   expect(inspect(error)).not.toContain(token);
 });
+
+test('a ticket knows disks and the images they were built on by one look at the points, however many there are', async () => {
+  const [stored, unknown] = ['aa'.repeat(32), 'bb'.repeat(32)];
+  const pointOf = (number: number, name: string) => {
+    const run = `2026112${number}-030000-abc123`;
+    const [size, manifest] = [number << 20, `${number}`.repeat(64)];
+    return { run, group: 'g', point: '', takenAt: '', at: '', position: number, disks: [{ name, size, manifest }] };
+  };
+  const points = new Map<string, CommittedPoint>();
+  for (const point of [1, 2].map((n) => pointOf(n, imageName(stored)))) points.set(point.run, point);
+  points.set('root', pointOf(3, 'disk-0'));
+  const walk = vi.spyOn(points, 'values');
+  const vault = await emptyVault();
+  const journal = { ...vault.journal, state: () => ({ ...vault.journal.state(), points }) };
+  const names = Array.from({ length: 50 }, (_, i) => `disk-${i}`);
+  const images = new Map(names.map((_, i) => [i, i % 2 === 0 ? stored : unknown]));
+  images.delete(48);
+  const { disks: _disks, ...rest } = TICKET;
+  const { disks } = serverTicket({ ...vault, journal }, TICKET.run, names, [...names.keys()], rest, images);
+  expect(walk).toHaveBeenCalledTimes(1);
+  const manifest = '2'.repeat(64);
+  const image = { name: imageName(stored), point: '20261122-030000-abc123', size: 2 << 20, manifest };
+  expect(disks.map((disk) => disk.image)).toEqual(names.map((_, i) => (i % 2 === 0 && i !== 48 ? image : undefined)));
+  expect(disks[0]?.points).toEqual([{ run: '20261123-030000-abc123', size: 3 << 20, manifest: '3'.repeat(64) }]);
+});
+
+function emptyVault() {
+  const { publicKey } = newIdentity().identity;
+  const recipients = [{ kind: 'key-file' as const, publicKey }];
+  return createVault(openMemoryStore(), { recipients, noEscrow: true, now: new Date() });
+}
 
 function attempt(value: unknown): unknown {
   try {

@@ -68,3 +68,13 @@ test('while a page cannot be read no pack is called repaired', async () => {
   await replaceObject(lab.memory, page, Buffer.from('rubbish'));
   expect(await verify(lab)).toMatchObject({ findings: [...packs, page], emptied: [] });
 });
+
+test('an expired point whose manifest a sweep has removed costs no verification: no pack is called repaired', async () => {
+  const { lab, id, key } = await halfDamaged();
+  const manifests = await keysIn(lab.memory, Folder.manifests);
+  await lab.backUp([...Array.from({ length: 32 }, () => undefined), ...fresh(2, 8)], 40);
+  await recover(lab, [key]);
+  await lab.expire(id);
+  await lab.memory.remove(manifests);
+  expect(await verify(lab)).toMatchObject({ findings: [key], emptied: [] });
+});

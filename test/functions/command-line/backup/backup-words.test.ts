@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import type { FullReason } from '#vault/staging/changed-block-source.ts';
-import { describePlan } from '../../../../functions/command-line/backup/backup-watch.ts';
+import type { FullReason, HeldMoment } from '#vault/staging/changed-block-source.ts';
+import { describePlan, watchBackup } from '../../../../functions/command-line/backup/backup-watch.ts';
 import { auditWords, consistencyWords, readingWords } from '../../../../functions/command-line/backup/backup-words.ts';
+import { openScreen } from '../../../../functions/command-line/screen.ts';
+import { captureStreams } from '../captured-streams.ts';
 
 const REASONS: Record<FullReason, true> = {
   'first-backup': true,
@@ -19,6 +21,15 @@ const REASONS: Record<FullReason, true> = {
 
 test.each(Object.keys(REASONS))('the reason %s for a full read is told in words', (reason) => {
   expect(readingWords({ base: undefined, fullReason: reason })).toMatch(/^full: \w+ \w+/);
+});
+
+test('of each backup is said of which group it is, also of the image that disks were built on', () => {
+  const said: string[] = [];
+  const screen = { ...openScreen(captureStreams().streams, false), lines: (...texts: string[]) => said.push(...texts) };
+  const watch = watchBackup(screen, { update: () => undefined, phase: () => undefined, end: () => undefined });
+  const image = `image/${'ab'.repeat(32)}`;
+  for (const group of [image, 'web']) watch.planned({ plans: [] } as unknown as HeldMoment, 65_536, group);
+  expect(said).toEqual([`Backing up 0 disks of group ${image}:`, 'Backing up 0 disks of group web:']);
 });
 
 test('a plan says for each disk what will be read and why', () => {

@@ -36,15 +36,21 @@ test('what a newer Ekko says besides is passed over', () => {
 
 test.each<[string, unknown]>([
   ['It is not an object', []],
-  ['It.readAt is not text', { ...exampleTopology(), readAt: 5 }],
-  ['It.servers[0].disks is not a list', { ...exampleTopology(), servers: [{ ...exampleServer('a', 'b'), disks: {} }] }],
-  ['a value of It.servers[0].metadata is not text', withServer({ metadata: { a: 1 } })],
-  ['It.servers[0].flavor is not an object', withServer({ flavor: 'm1.small' })],
+  ['The field readAt of It is not text', { ...exampleTopology(), readAt: 5 }],
   [
-    'It.servers[0].addresses[0].kind is not one of fixed, floating',
+    'The field disks of Item 0 of The field servers of It is not a list',
+    { ...exampleTopology(), servers: [{ ...exampleServer('a', 'b'), disks: {} }] },
+  ],
+  [
+    'A value of The field metadata of Item 0 of The field servers of It is not text',
+    withServer({ metadata: { a: 1 } }),
+  ],
+  ['The field flavor of Item 0 of The field servers of It is not an object', withServer({ flavor: 'm1.small' })],
+  [
+    'The field kind of Item 0 of The field addresses of Item 0 of The field servers of It is not one of fixed, floating',
     withServer({ addresses: [{ network: 'a', address: 'b', kind: 'c' }] }),
   ],
-  ['It.stack is not an object', { ...exampleTopology(), stack: null }],
+  ['The field stack of It is not an object', { ...exampleTopology(), stack: null }],
 ])('a topology of another shape is refused: %s', (message, value) => {
   expect(() => decodeTopology(Buffer.from(JSON.stringify(value)), 'It')).toThrow(message);
 });
@@ -78,6 +84,20 @@ describe('what is too large is left out and named,', () => {
     expect(found.servers.some(({ userData }) => userData !== undefined)).toBe(false);
     expect(bounded(large, 8000).servers).toEqual([]);
     expect(bounded(large, 8000).unprotected).toHaveLength(1);
+  });
+
+  test('and what there is none of is not named', () => {
+    const { stack, ...rest } = exampleTopology();
+    const stackParts = (topology: Topology) =>
+      bounded(topology, 1800)
+        .omitted.map(({ part }) => part)
+        .filter((part) => part.startsWith('stack'));
+    expect(stackParts(rest)).toEqual([]);
+    expect(stackParts({ ...rest, stack: { ...stack, files: {}, resources: [] } } as unknown as Topology)).toEqual([
+      'stack.environment',
+      'stack.template',
+      'stack',
+    ]);
   });
 
   test('whatever the limit, what is left is within it', () => {

@@ -104,6 +104,7 @@ export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value, what) => (value === undefined ? undefined : check(value, what));
 }
 
-function refuse(what: string, found: string, cause?: unknown): EkkoError {
+/** What a `Check` throws: `bad-format` that names `what`. */
+export function refuse(what: string, found: string, cause?: unknown): EkkoError {
   return new EkkoError('bad-format', `${what} ${found}.`, { cause });
 }

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { newStagedPart, sealedDataSize } from '#vault/format/staged-part.ts';
+import { SEGMENT_SIZE } from '#vault/words.ts';
+
+const AGREED = { key: Buffer.alloc(32, 1), enc: Buffer.alloc(32, 2) };
+
+/** Two segments, sealed into what lies ahead of other bytes. */
+function write(size: number): Buffer {
+  const whole = Buffer.alloc(size + 64);
+  const part = newStagedPart(1, AGREED, whole.subarray(0, size));
+  part.addData(Buffer.alloc(2 * SEGMENT_SIZE, 3));
+  part.finish({ diskSize: 2 * SEGMENT_SIZE, lineage: undefined, runs: [{ first: 0, count: 2, kind: 0 }] });
+  return whole;
+}
+
+test('a part fills its memory up to the last byte, and none behind it', () => {
+  const size = sealedDataSize(2);
+  expect(write(size).subarray(size)).toEqual(Buffer.alloc(64));
+});
+
+test.each([1, 16, 17, SEGMENT_SIZE])(
+  'a part that is larger by %i bytes than its memory is never cut short',
+  (bytes) => {
+    expect(() => write(sealedDataSize(2) - bytes)).toThrow(RangeError);
+  },
+);
