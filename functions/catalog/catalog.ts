@@ -1,6 +1,7 @@
 import type { BackgroundWork } from './background/background.ts';
 import type { Caller, Right } from './caller.ts';
 import type { TokenChecker } from './cloud/token-checker.ts';
+import type { CopyTurns } from './copies/copy-points.ts';
 import type { Answer } from './problem.ts';
 import type { Registry } from './registry/registry.ts';
 import type { RunningRestores } from './restores/running-restores.ts';
@@ -15,6 +16,8 @@ export interface Catalog {
   readonly tenants: TenantVaults;
   readonly runs: OpenRuns;
   readonly background: BackgroundWork;
+  /** One restore point at a time: its copy keeps a worker for as long as it reads, and runs need the others. */
+  readonly copyTurns: CopyTurns;
   readonly restores: RunningRestores;
   readonly endpoints: CloudEndpoints;
   /** How exporters reach this API. */

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { Catalog } from './catalog.ts';
 import { openTokenChecker } from './cloud/token-checker.ts';
@@ -32,6 +33,7 @@ export function openCatalog(settings: CatalogSettings, parts: CatalogParts): Cat
     tokens: openTokenChecker(keystone),
     runs: openRuns(registry, tenants),
     background: new Map(),
+    copyTurns: pLimit(1),
     restores: openRestores({ registry, tenants, glance, openSource, now, leaseMs, atOnce: workers }),
     limits: { requestsPerMinute: limits.requests_per_minute, refusalsPerMinute: limits.refusals_per_minute },
   };

@@ -1,5 +1,6 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import { validate } from '@aws-lambda-powertools/validation';
+import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 import { EkkoError } from '#vault/errors.ts';
 import { decodeTicket } from '#vault/export-ticket.ts';
 import { openTemporaryUrlStore } from '#vault/staging/temporary-url-store.ts';
@@ -12,52 +13,45 @@ import { stageCopy } from './stage-copy.ts';
 
 const logger = newLogger('replicator');
 const opened = openOnce(process.env);
+const exchange = openExchange(PATIENCE, process.env);
 
 interface CopyEvent {
   readonly point: string;
+  readonly disk: string;
   /** As `encodeTicket` gives it. Secret. */
   readonly ticket: unknown;
-  readonly earlier: readonly { readonly disk: string; readonly point: string; readonly manifest: string }[];
+  readonly earlier?: EarlierCopy;
 }
 
 const text = { type: 'string', minLength: 1, maxLength: 255 } as const;
 const SCHEMA = {
   $id: 'ekko/copy-request',
   type: 'object',
-  required: ['point', 'ticket'],
+  required: ['point', 'disk', 'ticket'],
   properties: {
-    point: text,
-    ticket: { type: 'object' },
+    ...{ point: text, disk: text, ticket: { type: 'object' } },
     earlier: {
-      type: 'array',
-      default: [],
-      items: {
-        type: 'object',
-        required: ['disk', 'point', 'manifest'],
-        properties: { disk: text, point: text, manifest: text },
-        additionalProperties: false,
-      },
+      type: 'object',
+      required: ['point', 'manifest'],
+      properties: { point: text, manifest: text },
+      additionalProperties: false,
     },
   },
   additionalProperties: false,
 };
 
 /**
- * Stages a restore point of the vault that the environment names for a run of another vault: the other vault's functions do the rest.
+ * Stages a disk of a restore point of the vault that the environment names for a run of another vault: the other vault's functions do the rest.
  * Answers with the bytes of disk that were read. Throws an EkkoError whose code says why not.
  */
 export async function handler(event: unknown): Promise<{ readonly bytesRead: number }> {
-  const { point, ticket: given, earlier } = check(event);
+  const { point, disk, ticket: given, earlier } = check(event);
   const ticket = decodeTicket(given, 'The ticket of the copy');
   const { vault } = await opened();
   await vault.journal.refresh();
-  const staging = openTemporaryUrlStore(
-    { exchange: openExchange(PATIENCE, process.env), patience: PATIENCE },
-    () => ticket.upload,
-  );
-  const named = new Map(earlier.map(({ disk, ...copy }) => [disk, copy]));
-  const bytesRead = await stageCopy(vault, { point, ticket, earlier: named, staging });
-  logger.info('Point staged for another vault', { point, run: ticket.run, bytesRead });
+  const staging = openTemporaryUrlStore({ exchange, patience: PATIENCE }, () => ticket.upload);
+  const bytesRead = await stageCopy(vault, { point, disk, ticket, earlier, staging });
+  logger.info('Disk of a point staged for another vault', { point, disk, run: ticket.run, bytesRead });
   const metrics = newMetrics('replicator');
   metrics.addMetric('BytesCopied', MetricUnit.Bytes, bytesRead);
   metrics.publishStoredMetrics();
@@ -68,6 +62,6 @@ function check(event: unknown): CopyEvent {
   try {
     return validate<CopyEvent>({ payload: event, schema: SCHEMA, ajv });
   } catch (cause) {
-    throw new EkkoError('bad-input', 'A copy is asked for by {"point", "ticket", "earlier"}.', { cause });
+    throw new EkkoError('bad-input', 'A copy is asked for by {"point", "disk", "ticket", "earlier"}.', { cause });
   }
 }

@@ -10,38 +10,38 @@ import { openVaultSource } from './vault-source.ts';
 export interface StagedCopy {
   /** The restore point to copy, by run. */
   readonly point: string;
-  /** The right to stage its disks in a run of the other vault, and what that vault holds of them. */
+  /** The disk of it to copy. */
+  readonly disk: string;
+  /** The right to stage it in a run of the other vault, and what that vault holds of it. */
   readonly ticket: ServerTicket;
-  /** By the disk's name. */
-  readonly earlier: ReadonlyMap<string, EarlierCopy>;
+  /** What the copy can count from. */
+  readonly earlier: EarlierCopy | undefined;
   readonly staging: Pick<ObjectStore, 'create'>;
 }
 
 /**
- * Stages a restore point of the vault as sealed parts of a run of another vault, as an exporter stages a guest: with the right to write
- * there and nothing else. Answers how many bytes of disk were read. Throws `point-unknown`, and what reading and the store throw.
+ * Stages a disk of a restore point of the vault as sealed parts of a run of another vault, as an exporter stages a guest's: with the right to
+ * write there and nothing else. Answers how many bytes of it were read. Throws `point-unknown`, `disk-unknown`, and what reading and the store throw.
  */
-export async function stageCopy(vault: Vault, { point, ticket, earlier, staging }: StagedCopy): Promise<number> {
-  const source = await openVaultSource({ vault, point, earlier });
-  const pointsOf = (name: string) => ticket.disks.find((disk) => disk.name === name)?.points ?? [];
+export async function stageCopy(vault: Vault, { point, disk, ticket, earlier, staging }: StagedCopy): Promise<number> {
+  const named = new Map(earlier === undefined ? [] : [[disk, earlier]]);
+  const source = await openVaultSource({ vault, point, disk, earlier: named });
+  const own = ticket.disks.find(({ name }) => name === disk);
+  if (own === undefined) throw new EkkoError('disk-unknown', `The ticket of the copy is not for disk ${disk}.`);
   const moment = await source.take({
     run: ticket.run,
-    known: (run, disk) => pointsOf(disk).find((each) => each.run === run)?.size,
-    newest: (disk) => pointsOf(disk)[0]?.run,
+    known: (run) => own.points.find((each) => each.run === run)?.size,
+    newest: () => own.points[0]?.run,
     ...{ readAll: undefined, quiesce: 'never', auditShare: 0 },
   });
   let bytesRead = 0;
-  for (const [index, { disk, base }] of moment.plans.entries()) {
-    const own = ticket.disks.find(({ name }) => name === disk.name);
-    if (own === undefined) throw new EkkoError('disk-unknown', `The run has no disk ${disk.name} of point ${point}.`);
-    await exportDisk(moment, index, diskTicket(ticket, own), lineageOf(own, base), {
-      ...{ staging, bandwidth: ticket.bandwidth, partSegments: SEGMENTS_PER_PART },
-      notice: async () => undefined,
-      progress: (bytes) => {
-        bytesRead += bytes;
-      },
-    });
-  }
+  await exportDisk(moment, 0, diskTicket(ticket, own), lineageOf(own, moment.plans[0]?.base), {
+    ...{ staging, bandwidth: ticket.bandwidth, partSegments: SEGMENTS_PER_PART },
+    notice: async () => undefined,
+    progress: (bytes) => {
+      bytesRead += bytes;
+    },
+  });
   return bytesRead;
 }
 

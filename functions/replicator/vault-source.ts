@@ -1,8 +1,8 @@
 import type { EarlierCopy } from '#vault/copies/earlier-copies.ts';
 import { EkkoError } from '#vault/errors.ts';
 import type { PointDisk, RestorePoint } from '#vault/format/point.ts';
-import type { VaultState } from '#vault/journal/state.ts';
-import { readPoint } from '#vault/records.ts';
+import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
+import { readListedPoint } from '#vault/records.ts';
 import type {
   ChangedBlockSource,
   DiskPlan,
@@ -20,16 +20,22 @@ export interface VaultSourceRequest {
   readonly vault: Vault;
   /** The restore point to copy, by run. */
   readonly point: string;
+  /** Undefined: all of its disks. */
+  readonly disk?: string;
   /** By the disk's name: what the copy of this disk can count from. */
   readonly earlier: ReadonlyMap<string, EarlierCopy>;
 }
 
 /**
  * A restore point of another vault as a source: a copy is a backup of what a vault holds. What changed since an earlier copy is told
- * by the two maps, without reading any data. Throws `point-unknown`, and what reading the point throws.
+ * by the two maps, without reading any data. Throws `point-unknown`, `disk-unknown`, and what reading the point throws.
  */
-export async function openVaultSource({ vault, point: run, earlier }: VaultSourceRequest): Promise<ChangedBlockSource> {
-  const point = await readPoint(vault, recordOf(vault.journal.state(), run, vault.store.url));
+export async function openVaultSource(request: VaultSourceRequest): Promise<ChangedBlockSource> {
+  const { vault, point: run, earlier } = request;
+  const point = onlyDisk(
+    await readListedPoint(vault, committed(vault.journal.state(), run, vault.store.url)),
+    request.disk,
+  );
   const origin = `${vault.store.url} ${run}`;
 
   async function planOne(from: PointDisk, { known, readAll }: MomentRequest): Promise<DiskPlan> {
@@ -56,13 +62,20 @@ export async function openVaultSource({ vault, point: run, earlier }: VaultSourc
   return { disks: async () => disks, take, close: async () => undefined };
 }
 
+function onlyDisk(point: RestorePoint, name: string | undefined): RestorePoint {
+  if (name === undefined) return point;
+  const disks = point.disks.filter((disk) => disk.name === name);
+  if (disks.length > 0) return { ...point, disks };
+  throw new EkkoError('disk-unknown', `Restore point ${point.id} has no disk ${name}.`);
+}
+
 function sourceDisk({ name, diskSize, origin }: PointDisk, otherwise: string): SourceDisk {
   return { name, size: diskSize, origin: origin || otherwise };
 }
 
-function recordOf({ points, expired }: VaultState, run: string, url: string): string {
+function committed({ points, expired }: VaultState, run: string, url: string): CommittedPoint {
   const found = points.get(run) ?? expired.get(run);
-  if (found !== undefined) return found.point;
+  if (found !== undefined) return found;
   throw new EkkoError('point-unknown', `${url} has no restore point ${run}.`);
 }
 

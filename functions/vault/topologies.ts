@@ -1,9 +1,9 @@
 import { codeOf } from './errors.ts';
+import type { RestorePoint } from './format/point.ts';
 import { openRecord, RecordKind, sealRecord } from './format/record.ts';
 import { EMPTY_TOPOLOGY, type Topology } from './format/topology.ts';
 import { decodeTopology, encodeTopology } from './format/topology-bytes.ts';
-import type { CommittedPoint } from './journal/state.ts';
-import { readPoint, type VaultReader } from './records.ts';
+import type { VaultReader } from './records.ts';
 import { topologyKey } from './store/object-names.ts';
 
 /**
@@ -31,14 +31,12 @@ export async function keptTopology({ store, keyring }: VaultReader, run: string)
 
 const UNREADABLE: ReadonlySet<string | undefined> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
 
-/** Keeps the topology of a restore point for a run of another vault, which copies the point. Says whether it has one. Throws what reading throws. */
+/** Keeps the topology of a restore point for a run of another vault, which copies the point. Says whether it has one. Throws `store-failed`. */
 export async function carryTopology(
-  from: VaultReader,
-  { point }: Pick<CommittedPoint, 'point'>,
+  { topology }: Pick<RestorePoint, 'topology'>,
   to: VaultReader,
   run: string,
 ): Promise<boolean> {
-  const { topology } = await readPoint(from, point);
   if (topology !== undefined) await keepTopology(to, run, topology);
   return topology !== undefined;
 }

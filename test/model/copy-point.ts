@@ -1,5 +1,6 @@
 import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
+import { readPoint } from '#vault/records.ts';
 import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { copyPlan } from '../../functions/command-line/copy/copy-plan.ts';
@@ -33,7 +34,7 @@ export async function copyPoint(
   return runBackup({
     ...{ vault: to, host: openInlineHost(to), source, group: 'default', quiesce: 'never', plan },
     ...{ readAll: undefined, auditShare: 0, bandwidth: undefined, partSegments, partsWaiting: 3, watch },
-    keepTopology: (copy) => carryTopology(from, original, to, copy),
+    keepTopology: async (copy) => carryTopology(await readPoint(from, original.point), to, copy),
     ...(signal === undefined ? {} : { signal }),
   });
 }

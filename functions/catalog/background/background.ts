@@ -29,7 +29,7 @@ export async function startInBackground<K extends BackgroundPlace['kind']>(
   catalog: Catalog,
   { kind, path, what }: BackgroundPlace & { readonly kind: K },
   rest: Omit<RecordOf<K>, keyof BackgroundRecord>,
-  prepare: () => Promise<() => Promise<Outcome<RecordOf<K>>>>,
+  prepare: () => Promise<(id: string) => Promise<Outcome<RecordOf<K>>>>,
 ): Promise<RecordOf<K>> {
   const name = `${kind} ${path.join(' ')}`;
   const busy = () => new EkkoError('busy', `${what} is under way. GET shows how it goes.`);
@@ -71,13 +71,13 @@ async function carryOut<K extends BackgroundPlace['kind']>(
   catalog: Catalog,
   place: { readonly kind: K; readonly path: RecordPath },
   begun: RecordOf<K>,
-  work: () => Promise<Outcome<RecordOf<K>>>,
+  work: (id: string) => Promise<Outcome<RecordOf<K>>>,
 ): Promise<void> {
   const beat = setInterval(() => {
     const seen = { ...begun, seenAt: catalog.now().toISOString() };
     void rewrite(catalog, place, seen).catch(() => undefined);
   }, BEAT_MS).unref();
-  const outcome = await work().catch((error: unknown) => ({ problem: wordsOf(error) }));
+  const outcome = await work(begun.id).catch((error: unknown) => ({ problem: wordsOf(error) }));
   clearInterval(beat);
   const state = 'problem' in outcome && outcome.problem !== undefined ? 'failed' : 'done';
   const ended = { ...begun, ...outcome, state, endedAt: catalog.now().toISOString() } as RecordOf<K>;

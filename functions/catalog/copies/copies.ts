@@ -1,9 +1,9 @@
-import pLimit from 'p-limit';
-import { EkkoError } from '#vault/errors.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf, EkkoError } from '#vault/errors.ts';
 import { endOf, seenNow, startInBackground } from '../background/background.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
-import { type CopyRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
+import { type CopyRecord, checkRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyPoints } from './copy-points.ts';
 
@@ -14,8 +14,7 @@ export interface CopyWish {
   readonly group?: string;
 }
 
-/** A copy keeps a worker for as long as it reads; runs need the others. */
-const limit = pLimit(1);
+const ASK_AGAIN_MS = 2000;
 
 /**
  * Starts copying the restore points of a vault that another vault of the project does not have yet, each sealed anew for the other vault's
@@ -25,11 +24,15 @@ const limit = pLimit(1);
 export async function startCopy(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
   const { from, onto } = await vaultsOf(catalog, caller, vault, wish.to);
   const place = { ...placeOf(caller, vault, wish.to), what: `A copy of vault ${vault} to vault ${wish.to}` };
-  const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed: [] };
+  const last = await readRecord(catalog.registry, 'copies', ...place.path);
+  const failed = last?.value.failed ?? [];
+  const begun = { vault, ...wish, copied: 0, bytesRead: 0, failed };
   return startInBackground(catalog, place, begun, async () => {
     const [source, target] = await openBoth(catalog, caller, from, onto);
-    const work = () => limit(() => copyPoints({ source, target, group: wish.group, now: catalog.now }));
-    return () => work().finally(() => closeAll([source, target]));
+    const underWay = () => copiesUnderWay(catalog, caller);
+    const work = (copy: string) =>
+      copyPoints({ ...{ source, target, group: wish.group, failed, copy, underWay }, ...catalog });
+    return (copy) => work(copy).finally(() => closeAll([source, target]));
   });
 }
 
@@ -40,11 +43,42 @@ export async function lastCopy(catalog: Catalog, caller: Caller, vault: string, 
   return seenNow(value, catalog.now());
 }
 
-/** Copies, and resolves when that has come to its end. Throws as `startCopy`. */
+/**
+ * Copies, and resolves when that has come to its end. One to the same vault that is under way, here or in another process, is waited for: it may
+ * be of another policy, or have begun before the newest point was there. Throws as `startCopy`, but `busy`.
+ */
 export async function copyNow(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<CopyRecord> {
-  await startCopy(catalog, caller, vault, wish);
+  while (!(await started(catalog, caller, vault, wish))) {
+    await endOf(catalog, placeOf(caller, vault, wish.to));
+    await pause(ASK_AGAIN_MS);
+  }
   await endOf(catalog, placeOf(caller, vault, wish.to));
   return lastCopy(catalog, caller, vault, wish.to);
+}
+
+async function started(catalog: Catalog, caller: Caller, vault: string, wish: CopyWish): Promise<boolean> {
+  try {
+    await startCopy(catalog, caller, vault, wish);
+    return true;
+  } catch (error) {
+    if (codeOf(error) !== 'busy') throw error;
+    return false;
+  }
+}
+
+/** Ids of the project's copies that are under way, in whichever process. */
+async function copiesUnderWay({ registry, now }: Catalog, { project }: Caller): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  let marker: string | undefined;
+  do {
+    const { records, next } = await registry.list(['copies', project], { limit: 200, marker });
+    for (const { record } of records) {
+      const { id, state } = seenNow(checkRecord('copies', record), now());
+      if (state === 'running') ids.add(id);
+    }
+    marker = next;
+  } while (marker !== undefined);
+  return ids;
 }
 
 function placeOf({ project }: Caller, vault: string, to: string) {

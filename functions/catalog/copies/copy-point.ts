@@ -1,6 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { earlierCopies } from '#vault/copies/earlier-copies.ts';
-import { encodeTicket, serverTicket } from '#vault/export-ticket.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { readPoint } from '#vault/records.ts';
@@ -8,31 +5,43 @@ import { abandonRun, startRun } from '#vault/runs.ts';
 import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
 import { removeStaged } from '../runs/end-run.ts';
-import { openRunParts } from '../runs/process-parts.ts';
 import { checkEscrow } from '../runs/start-run.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { stagePoint } from './stage-point.ts';
 import { whileRead } from './while-read.ts';
 
 const HOST = 'catalog';
-const LOOK_MS = 1000;
+
+/** Between which vaults a copy goes on, and who makes it. */
+export interface CopyPlace {
+  readonly source: TenantVault;
+  readonly target: TenantVault;
+  /** Id of its record. */
+  readonly copy: string;
+  /** Ids of the copies that are under way, in whichever process. */
+  readonly underWay: () => Promise<ReadonlySet<string>>;
+  readonly now: () => Date;
+}
 
 /**
  * Copies one restore point: a run of the other vault, whose parts the replicator stages out of this one. Throws what reading, the
  * functions and the commit throw; then the run is given up.
  */
-export async function copyPoint(source: TenantVault, target: TenantVault, point: CommittedPoint, now: () => Date) {
+export async function copyPoint(place: CopyPlace, point: CommittedPoint) {
+  const { source, target, now } = place;
   const { vault } = target;
   checkEscrow(await vault.journal.refresh());
-  await giveUpDead(vault, point.group, now());
+  await giveUpDead(place, point.group);
   const disks = point.disks.map(({ name }) => name);
-  const run = await startRun(vault, { group: point.group, disks, host: HOST, process: signatureOf(source) }, now());
+  const process = `copy ${place.copy} of ${source.vault.id}`;
+  const run = await startRun(vault, { group: point.group, disks, host: HOST, process }, now());
   try {
     const reason = `copied to vault ${vault.id}`;
-    const work = async () => ({
-      missing: (await readPoint(source.vault, point.point)).missing ?? [],
-      topology: await carryTopology(source.vault, point, vault, run),
-      bytesRead: await stage(source, target, point, run),
-    });
+    const work = async () => {
+      const original = await readPoint(source.vault, point.point);
+      const topology = await carryTopology(original, vault, run);
+      return { missing: original.missing ?? [], topology, bytesRead: await stagePoint(source, target, point, run) };
+    };
     const { bytesRead, ...rest } = await whileRead(source.vault, point.run, reason, now, work);
     const { id } = (await target.invoke('point-committer', { run, without: [], ...rest })) as RestorePoint;
     return { newest: id, bytesRead };
@@ -42,44 +51,18 @@ export async function copyPoint(source: TenantVault, target: TenantVault, point:
   }
 }
 
-/** Has the parts staged, and processed meanwhile. */
-async function stage(source: TenantVault, target: TenantVault, { run: point, disks }: CommittedPoint, run: string) {
-  const { vault } = target;
-  const indexes = disks.map((_, index) => index);
-  const upload = await target.upload(run);
-  const rest = { upload, quiesce: 'never', bandwidth: undefined, readAll: undefined } as const;
-  const names = disks.map(({ name }) => name);
-  const ticket = encodeTicket(serverTicket(vault, run, names, indexes, rest));
-  const earlier = [...earlierCopies(source.vault, vault)]
-    .filter(([disk]) => names.includes(disk))
-    .map(([disk, copy]) => ({ disk, ...copy }));
-  const parts = openRunParts(run, target);
-  let reading = true;
-  const staged = source.invoke('replicator', { point, ticket, earlier }).finally(() => {
-    reading = false;
+/** A copy whose process died has left its run open. This one has none yet: what has its id was left when a point could not be given up. */
+async function giveUpDead({ target: { vault }, copy, underWay, now }: CopyPlace, group: string): Promise<void> {
+  const left = [...vault.journal.state().openRuns.values()].filter(
+    (open) => open.group === group && open.host === HOST,
+  );
+  const copies = left.flatMap(({ run, process = '' }) => {
+    const id = /^copy (\S+) of /.exec(process)?.[1];
+    return id === undefined ? [] : [{ run, id }];
   });
-  // Awaited below.
-  staged.catch(() => undefined);
-  while (reading) {
-    await Promise.race([staged.catch(() => undefined), pause(LOOK_MS, undefined, { ref: false })]);
-    if (reading) await parts.settle(indexes);
-  }
-  const { bytesRead } = (await staged) as { bytesRead: number };
-  const [problem] = (await parts.settle(indexes)).values();
-  if (problem !== undefined) throw problem;
-  return bytesRead;
-}
-
-function signatureOf({ vault }: TenantVault): string {
-  return `copy of ${vault.id}`;
-}
-
-/** A copy whose process died has left its run open. There is one copy at a time: its record in the registry sees to that. */
-async function giveUpDead(vault: Vault, group: string, now: Date): Promise<void> {
-  for (const open of vault.journal.state().openRuns.values()) {
-    const dead = open.group === group && open.host === HOST && open.process?.startsWith('copy of ') === true;
-    if (dead) await giveUp(vault, open.run, 'the copy was broken off', now);
-  }
+  const living = copies.some(({ id }) => id !== copy) ? await underWay() : new Set();
+  for (const { run, id } of copies)
+    if (id === copy || !living.has(id)) await giveUp(vault, run, 'the copy was broken off', now());
 }
 
 async function giveUp(vault: Vault, run: string, reason: string, now: Date): Promise<void> {

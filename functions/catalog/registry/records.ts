@@ -74,7 +74,7 @@ export interface CopyRecord extends BackgroundRecord {
   readonly newest?: string;
   /** Bytes of disk that were read. */
   readonly bytesRead: number;
-  /** Restore points of which something is damaged in the vault, the first of them. */
+  /** Restore points of which something is damaged in the vault, the first of them: tried again each time, until they can be copied or are deleted. */
   readonly failed: readonly { readonly point: string; readonly message: string }[];
 }
 
@@ -171,7 +171,10 @@ const CHECKS = {
   ),
   upkeeps: checker<UpkeepRecord>(shape(background), 'An upkeep in the registry'),
   copies: checker<CopyRecord>(
-    shape({ ...background, vault: text, to: text, copied: { type: 'integer' }, failed: { type: 'array' } }),
+    shape({
+      ...{ ...background, vault: text, to: text, copied: { type: 'integer' } },
+      failed: { type: 'array', items: shape({ point: text, message: text }) },
+    }),
     'A copy in the registry',
   ),
   restores: checker<RestoreRecord>(

@@ -12,6 +12,8 @@ export interface RunParts {
   settle(disks: readonly number[]): Promise<ReadonlyMap<number, Error>>;
   /** Parts that are noticed and not yet processed. */
   waiting(): number;
+  /** Why parts could not be processed that were not tried again since. */
+  failures(): readonly Error[];
   /** Tries again what failed. */
   forgive(disks: readonly number[]): void;
 }
@@ -20,7 +22,7 @@ const AT_ONCE = 8;
 /** More than this wait for room: then exporters do, too. */
 const MOST_WAITING = 256;
 
-export function openRunParts(run: string, tenant: TenantVault): RunParts {
+export function openRunParts(run: string, tenant: Pick<TenantVault, 'vault' | 'invoke'>): RunParts {
   const limit = pLimit(AT_ONCE);
   const working = new Map<string, Promise<unknown>>();
   const failed = new Map<number, Error>();
@@ -34,6 +36,7 @@ export function openRunParts(run: string, tenant: TenantVault): RunParts {
   };
   return {
     waiting: () => working.size,
+    failures: () => [...failed.values()],
     forgive: (disks) => {
       for (const disk of disks) failed.delete(disk);
     },

@@ -20,12 +20,15 @@ export interface UpkeepWish {
   readonly dryRun: boolean;
 }
 
+/** What may take points away that have no copy yet. */
+const REMOVING = ['retention', 'sweep'] as const;
+
 /** What the registry takes of the functions' reports. */
 const LARGEST_REPORT = 64 * 1024;
 
 /**
  * Starts copies, retention, sweep and verification of a vault, in this order, by the functions that do them, with the caller's token.
- * Answers at once. Throws `bad-input` where nothing is asked for, `busy` while one is under way, `not-found`, and what opening the vault
+ * Where a copy fails, retention and sweep are left out. Answers at once. Throws `bad-input` where nothing is asked for, `busy` while one is under way, `not-found`, and what opening the vault
  * throws.
  */
 export async function startUpkeep(
@@ -54,17 +57,24 @@ export async function lastUpkeep(catalog: Catalog, { project }: Caller, vault: s
 async function doAll(catalog: Catalog, caller: Caller, vault: string, wish: UpkeepWish, tenant: TenantVault) {
   const { dryRun } = wish;
   const report: Record<string, unknown> = {};
-  // Before anything expires.
+  // Before anything expires: what has no copy yet could never get one.
   const copies = wish.copy && !dryRun ? await copyGroups(catalog, caller, vault) : [];
   if (copies.length > 0) report['copies'] = copies;
-  if (wish.retention) {
+  const uncopied = copies.find((copy) => copy.problem !== undefined)?.problem;
+  const leftOut = uncopied === undefined ? [] : REMOVING.filter((each) => wish[each]);
+  if (leftOut.length > 0) report['leftOut'] = leftOut;
+  if (wish.retention && uncopied === undefined) {
     if (!dryRun) await setRetention(catalog, caller, vault, tenant.vault);
     report['retention'] = await tenant.invoke('retention', { dryRun });
   }
-  if (wish.sweep) report['sweep'] = await tenant.invoke('sweeper', { dryRun });
+  if (wish.sweep && uncopied === undefined) report['sweep'] = await tenant.invoke('sweeper', { dryRun });
   if (wish.verify > 0) report['verify'] = await tenant.invoke('verifier', { percent: wish.verify });
-  const problem = copies.find((copy) => copy.problem !== undefined)?.problem;
-  return { report: bounded(report), ...(problem === undefined ? {} : { problem }) };
+  return { report: bounded(report), ...(uncopied === undefined ? {} : { problem: problemOf(uncopied, leftOut) }) };
+}
+
+function problemOf(uncopied: string, leftOut: readonly string[]): string {
+  if (leftOut.length === 0) return uncopied;
+  return `${uncopied.slice(0, 900)} Left out until copies are made: ${leftOut.join(', ')}.`;
 }
 
 function bounded(report: Record<string, unknown>): Record<string, unknown> {

@@ -4,6 +4,7 @@ import { earlierCopies } from '#vault/copies/earlier-copies.ts';
 import { codeOf } from '#vault/errors.ts';
 import type { RestorePoint } from '#vault/format/point.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
+import { readPoint } from '#vault/records.ts';
 import { roomForPart, type SharedStaging, withSharedStaging } from '#vault/store/shared-staging.ts';
 import { carryTopology } from '#vault/topologies.ts';
 import type { Vault } from '#vault/vault.ts';
@@ -103,7 +104,7 @@ async function backUpCopy(request: CopyRequest, machinery: Machinery, original: 
     ...{ vault: { ...target, store: withSharedStaging(target.store, memory) }, host, source, group, signal, ...parts },
     ...{ quiesce: 'never', readAll: undefined, auditShare: 0, bandwidth },
     plan: copyPlan(from, original, earlier, target, parts.partSegments),
-    keepTopology: (copy) => carryTopology(from, original, target, copy),
+    keepTopology: async (copy) => carryTopology(await readPoint(from, original.point), target, copy),
     memory: () => roomForPart(memory),
     watch: {
       planned(_, bytes) {

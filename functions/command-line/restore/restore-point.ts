@@ -7,7 +7,7 @@ import { bundlePath } from '../../host/bundles.ts';
 import { whileHeld } from '../holds/read-hold.ts';
 import { watchSignals } from '../interruption.ts';
 import { openCommandVault } from '../open-command-vault.ts';
-import { findPoint } from '../points/find-point.ts';
+import { findListedPoint } from '../points/find-point.ts';
 import { openProgress } from '../progress/progress.ts';
 import type { CommandContext } from '../run-command.ts';
 import { chooseTargets, type DiskTarget } from './choose-targets.ts';
@@ -50,7 +50,7 @@ export async function restorePoint(
   const interruption = watchSignals(() => screen.remark('Ending; the same command goes on from here later.'));
   try {
     const vault = await openCommandVault(url, context);
-    const point = await findPoint(vault, wanted);
+    const point = await findListedPoint(vault, wanted);
     if (vault.journal.state().expired.has(point.id))
       screen.remark(`Point ${point.id} is deleted: \`ekko undelete\` keeps it.`);
     const targets = await chooseTargets(point.disks, target, options.format);

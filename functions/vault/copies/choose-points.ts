@@ -8,8 +8,10 @@ export interface CopySelection {
   readonly last: number | undefined;
   /** Only these, by run; undefined: all. */
   readonly only?: ReadonlySet<string> | undefined;
-  /** Also points older than the newest one that was copied: the other vault may have let them go on purpose. */
+  /** Also points older than the newest one of their group that was copied: the other vault may have let them go on purpose. */
   readonly again: boolean;
+  /** Those older ones, by run, that earlier copies could not make: the other vault has never had them. */
+  readonly missed?: ReadonlySet<string>;
 }
 
 /**
@@ -19,18 +21,21 @@ export function choosePoints(
   vault: string,
   source: Pick<VaultState, 'points'>,
   target: Pick<VaultState, 'points' | 'expired'>,
-  { group, last, only, again }: CopySelection,
+  { group, last, only, again, missed }: CopySelection,
 ): CommittedPoint[] {
   const copied = copiesOf(vault, target);
   const wanted = [...source.points.values()].filter((point) => group === undefined || point.group === group);
-  const newest = Math.max(0, ...wanted.filter(({ run }) => copied.has(run)).map(({ position }) => position));
-  const later = wanted.filter(({ run, position }) => !copied.has(run) && (again || position > newest));
+  // In commit order: the last one of each group stays.
+  const newest = new Map(wanted.filter(({ run }) => copied.has(run)).map((point) => [point.group, point.position]));
+  const isDue = ({ run, group: own, position }: CommittedPoint) =>
+    again || missed?.has(run) === true || position > (newest.get(own) ?? 0);
+  const later = wanted.filter((point) => !copied.has(point.run) && isDue(point));
   const chosen = only === undefined ? later : later.filter(({ run }) => only.has(run));
   return last === undefined ? chosen : lastOfEach(wanted, last).filter((point) => chosen.includes(point));
 }
 
 /** Runs of the other vault whose copies are there, or were deleted. */
-export function copiesOf(
+function copiesOf(
   vault: string,
   { points, expired }: Pick<VaultState, 'points' | 'expired'>,
 ): ReadonlyMap<string, CommittedPoint> {

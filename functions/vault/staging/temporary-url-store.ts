@@ -11,12 +11,12 @@ const LARGEST_ANSWER = 64 * 1024;
 
 /**
  * Puts objects where a temporary URL for a prefix allows it. `upload` is asked anew for each attempt, as it can be renewed; when the store
- * refuses it, `renew` is called once for the object, which may have brought another. Throws `store-failed`; no message has the signature in it.
+ * refuses it, `renew`, where there is one, is called once for the object, which may have brought another. Throws `store-failed`; no message has the signature in it.
  */
 export function openTemporaryUrlStore(
   { exchange, patience }: { readonly exchange: Exchange; readonly patience: Patience },
   upload: () => UploadRight,
-  renew: () => Promise<void> = async () => undefined,
+  renew?: () => Promise<void>,
 ): Pick<ObjectStore, 'create'> {
   return {
     create: (key, body) => {
@@ -34,13 +34,13 @@ export function openTemporaryUrlStore(
         // An earlier attempt whose answer was lost, or an earlier export of the same moment.
         if (answer.status === 412) return 'exists';
         if (answer.status === 401 || answer.status === 403) {
-          if (!renewed) await renew();
+          if (!renewed) await renew?.();
           renewed = true;
           if (upload().query !== query)
             throw new PassingFailure(`${what}: the permission was renewed`, { kind: 'at-once' });
-          const why =
-            'the permission to upload has ended, or is not for this place. Ask for the run again, which renews it';
-          throw new EkkoError('store-failed', `${what}: ${why} (${answer.status}).`);
+          const why = `the permission to upload has ended, or is not for this place (${answer.status})`;
+          const advice = renew === undefined ? '' : ' Ask for the run again, which renews it.';
+          throw new EkkoError('store-failed', `${what}: ${why}.${advice}`);
         }
         throw refusalOf(answer, what);
       });

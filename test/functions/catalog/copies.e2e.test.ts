@@ -9,6 +9,7 @@ import { type Lab, openLab } from './lab.ts';
 import type { StubExporter } from './stub-exporter.ts';
 
 const WEB = '11111111-1111-4111-8111-111111111111';
+const OTHER = '22222222-2222-4222-8222-222222222222';
 const DISK = `${WEB}/root`;
 let lab: Lab;
 let exporter: StubExporter;
@@ -91,6 +92,21 @@ describe('a copy', () => {
     expect([...(await far()).journal.state().points.values()].map(({ group }) => group)).toEqual(['other']);
   });
 
+  test('takes turns with others, point by point', async () => {
+    await lab.call('PUT', '/v1/vaults/other', { body: { store: 'swift:other', escrow: 'waived' } });
+    for (const content of [1, 2, 3]) await backUp(content);
+    const gate = Promise.withResolvers<void>();
+    lab.vaults.gate = gate.promise;
+    for (const to of ['far', 'other']) await lab.call('POST', '/v1/vaults/main/copies', { body: { to } });
+    gate.resolve();
+    for (const to of ['far', 'other'])
+      expect(await ended(`/v1/vaults/main/copies/${to}`)).toMatchObject({ state: 'done', copied: 3 });
+    const timesOf = async (store: string) =>
+      [...(await lab.vaults.look('a', store)).journal.state().points.values()].map(({ at }) => at);
+    const [first = '', last = ''] = [(await timesOf('swift:other')).at(0), (await timesOf('swift:far')).at(-1)];
+    expect(first < last).toBe(true);
+  });
+
   test.each([
     ['itself', 'alice', 'main', { to: 'main' }, 400, 'bad-input'],
     ['another name of itself', 'alice', 'main', { to: 'alias' }, 400, 'bad-input'],
@@ -116,14 +132,21 @@ describe('a copy', () => {
     });
   });
 
-  test('of a point that is damaged goes on with the others, and says which', async () => {
+  test('of a point that is damaged goes on with the others, says once which, and copies it when it is repaired', async () => {
     const [bad, good] = [await backUp(1), await backUp(2)];
-    const source = await lab.vaults.look('a', 'swift:backups');
-    const manifest = source.journal.state().points.get(bad)?.disks[0]?.manifest ?? '';
-    await source.store.remove(await keysWith(source.store, manifest));
-    const done = await copy();
-    expect(done).toMatchObject({ state: 'failed', copied: 1, failed: [{ point: bad }] });
-    expect([...(await far()).journal.state().points.values()].map(({ copyOf }) => copyOf?.run)).toEqual([good]);
+    const { store, journal } = await lab.vaults.look('a', 'swift:backups');
+    const manifest = journal.state().points.get(bad)?.disks[0]?.manifest ?? '';
+    const keys = await keysWith(store, manifest);
+    const kept = await Promise.all(keys.map((key) => store.get(key)));
+    await store.remove(keys);
+    const copies = async () => [...(await far()).journal.state().points.values()].map(({ copyOf }) => copyOf?.run);
+    expect(await copy()).toMatchObject({ state: 'failed', copied: 1, failed: [{ point: bad }] });
+    expect(await copies()).toEqual([good]);
+    expect(await copy()).toMatchObject({ state: 'done', copied: 0, failed: [{ point: bad }] });
+    for (const [at, key] of keys.entries()) await store.create(key, [kept[at] ?? Buffer.alloc(0)]);
+    expect(await copy({ to: 'far', group: 'other' })).toMatchObject({ state: 'done', failed: [{ point: bad }] });
+    expect(await copy()).toMatchObject({ state: 'done', copied: 1, failed: [] });
+    expect(await copies()).toEqual([good, bad]);
   });
 
   test('that fails leaves no run open and nothing staged, and the next one does it', async () => {
@@ -136,11 +159,12 @@ describe('a copy', () => {
     expect(await copy()).toMatchObject({ state: 'done', copied: 1 });
   });
 
-  test('clears away what one has left whose process died, once it shows no life', async () => {
+  test('clears away what one has left whose process died, once it shows no life, and nothing of one that lives', async () => {
     await backUp(1);
     const vault = await far();
-    const dead = { group: 'shop', disks: [DISK], host: 'catalog', process: 'copy of x' };
-    await startRun(vault, dead, new Date());
+    const run = { group: 'shop', disks: [DISK], host: 'catalog' };
+    await startRun(vault, { ...run, process: `copy ${WEB} of x` }, new Date());
+    const living = await startRun(vault, { ...run, process: `copy ${OTHER} of y` }, new Date());
     const registry = openRegistry(lab.registry);
     const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
     const left = {
@@ -153,6 +177,7 @@ describe('a copy', () => {
       bytesRead: 0,
       failed: [],
     };
+    await registry.write(['copies', 'a', 'near far'], { ...left, id: OTHER, vault: 'near', seenAt: at(1) }, 0);
     await registry.write(['copies', 'a', 'main far'], { ...left, seenAt: at(1) }, 0);
     const refused = await lab.call('POST', '/v1/vaults/main/copies', { body: { to: 'far' } });
     expect([refused.status, refused.body.code]).toEqual([409, 'busy']);
@@ -160,7 +185,7 @@ describe('a copy', () => {
     const { body } = await lab.call('GET', '/v1/vaults/main/copies/far');
     expect(body).toMatchObject({ state: 'failed', problem: expect.stringMatching(/has died/) });
     expect(await copy()).toMatchObject({ state: 'done', copied: 1 });
-    expect((await far()).journal.state().openRuns.size).toBe(0);
+    expect([...(await far()).journal.state().openRuns.keys()]).toEqual([living]);
   });
 });
 
@@ -192,6 +217,46 @@ describe('a policy that wants copies', () => {
 });
 
 describe('an upkeep', () => {
+  async function upkeep(wish: object) {
+    await lab.call('POST', '/v1/vaults/main/upkeep', { body: wish });
+    return ended('/v1/vaults/main/upkeep');
+  }
+
+  test('lets nothing expire and sweeps nothing away while a copy fails, and says so', async () => {
+    await lab.call('PUT', '/v1/vaults/bare', { body: { store: 'swift:bare' } });
+    await lab.addPolicy('shop', { servers: [WEB] }, { copyTo: { vault: 'bare' }, retention: { last: 1 } });
+    await backUp(1);
+    const failed = await upkeep({ copy: true, retention: true, sweep: true, verify: 1 });
+    expect(failed).toMatchObject({
+      state: 'failed',
+      problem: expect.stringMatching(/exists only once.*Left out until copies are made: retention, sweep\./),
+      report: { leftOut: ['retention', 'sweep'], verify: {} },
+    });
+    expect(Object.keys(failed.report)).toEqual(['copies', 'leftOut', 'verify']);
+    expect((await lab.vaults.look('a', 'swift:backups')).journal.state().retention.has('shop')).toBe(false);
+    const { journal } = await lab.vaults.look('a', 'swift:bare');
+    await journal.append(() => ({ type: 'escrow-waived', at: new Date().toISOString() }));
+    const done = await upkeep({ copy: true, retention: true, sweep: true });
+    expect([done.state, Object.keys(done.report)]).toEqual(['done', ['copies', 'retention', 'sweep']]);
+  });
+
+  test('waits for a copy to the same vault that another process makes, and then makes its own', async () => {
+    await lab.addPolicy('shop', { servers: [WEB] }, { copyTo: { vault: 'far' } });
+    await backUp(1);
+    const registry = openRegistry(lab.registry);
+    const at = new Date().toISOString();
+    const others = { vault: 'main', to: 'far', group: 'other', copied: 0, bytesRead: 0, failed: [], id: WEB };
+    await registry.write(['copies', 'a', 'main far'], { ...others, state: 'running', startedAt: at }, 0);
+    await lab.call('POST', '/v1/vaults/main/upkeep', { body: { copy: true } });
+    // It has been asked for by then, and been refused.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await lab.call('GET', '/v1/vaults/main/upkeep')).body.state).toBe('running');
+    await registry.write(['copies', 'a', 'main far'], { ...others, state: 'done', startedAt: at }, 1);
+    expect(await ended('/v1/vaults/main/upkeep')).toMatchObject({
+      ...{ state: 'done', report: { copies: [{ policy: 'shop', to: 'far', copied: 1 }] } },
+    });
+  });
+
   test('whose process has died is told as failed, and can be started again', async () => {
     const at = new Date(Date.now() - 6 * 60_000).toISOString();
     await openRegistry(lab.registry).write(['upkeeps', 'a', 'main'], { id: WEB, state: 'running', startedAt: at }, 0);

@@ -11,7 +11,7 @@ import { createVault, openVault, type Vault } from '#vault/vault.ts';
 import type { Caller } from '../../../functions/catalog/caller.ts';
 import type { TenantVault, TenantVaults } from '../../../functions/catalog/vaults/tenant-vaults.ts';
 import { commitRun, type LeftOut } from '../../../functions/point-committer/commit-run.ts';
-import { stageCopy } from '../../../functions/replicator/stage-copy.ts';
+import { type StagedCopy, stageCopy } from '../../../functions/replicator/stage-copy.ts';
 import { applyRetention } from '../../../functions/retention/apply-retention.ts';
 import { stagedKeysOf } from '../../../functions/rim/staging-event.ts';
 import { openPartProcessor } from '../../../functions/segment-processor/process-part.ts';
@@ -61,6 +61,8 @@ export interface TestVaults extends TenantVaults {
   openNow(): number;
   /** Set: functions fail with it. */
   failure: Error | undefined;
+  /** Set: functions begin when it is fulfilled. */
+  gate: Promise<void> | undefined;
 }
 
 /** Vaults of tenants with the functions called in this thread. Their uploads go to `http://place/<name>/`. */
@@ -73,7 +75,7 @@ export function openTestVaults(places: Places): TestVaults {
   };
   let open = 0;
   const vaults: TestVaults = {
-    ...{ places, failure: undefined, look, openNow: () => open },
+    ...{ places, failure: undefined, gate: undefined, look, openNow: () => open },
     async make(caller: Caller, { store, escrowWaived }) {
       const name = placeOf(caller.project, store);
       const found = await look(caller.project, store).catch((error: unknown) => {
@@ -92,6 +94,7 @@ export function openTestVaults(places: Places): TestVaults {
       const tenant: TenantVault = {
         vault,
         invoke: async (name, event) => {
+          await vaults.gate;
           if (vaults.failure !== undefined) throw vaults.failure;
           if (name === 'replicator') return stage(vault, places, event);
           return call(vault, processor, name, event);
@@ -112,19 +115,14 @@ export function openTestVaults(places: Places): TestVaults {
 
 /** As the replicator's handler does, but into the place of that name. */
 async function stage(vault: Vault, places: Places, event: unknown) {
-  const { point, ticket: given, earlier } = event as CopyEvent;
+  const { ticket: given, ...rest } = event as CopyEvent;
   const ticket = decodeTicket(given, 'The ticket');
   const staging = places.store(/^http:\/\/place\/(.*)\/$/.exec(ticket.upload.url)?.[1] ?? '');
   await vault.journal.refresh();
-  const named = new Map(earlier.map(({ disk, ...copy }) => [disk, copy]));
-  return { bytesRead: await stageCopy(vault, { point, ticket, earlier: named, staging }) };
+  return { bytesRead: await stageCopy(vault, { ...rest, ticket, staging }) };
 }
 
-interface CopyEvent {
-  readonly point: string;
-  readonly ticket: unknown;
-  readonly earlier: readonly { readonly disk: string; readonly point: string; readonly manifest: string }[];
-}
+type CopyEvent = Omit<StagedCopy, 'ticket' | 'staging'> & { readonly ticket: unknown };
 
 async function call(
   vault: Vault,

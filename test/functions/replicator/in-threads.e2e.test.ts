@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createKeyFile } from '#vault/keys/key-file.ts';
 import { keyFileProvider } from '#vault/keys/key-provider.ts';
@@ -76,7 +77,10 @@ async function openTenant(name: string): Promise<TenantVault & { readonly host: 
 }
 
 async function backUp(vault: Vault, host: FunctionHost) {
-  const source = await openFileSource([{ name: 'disk', path: join(folder, 'disk.img') }]);
+  const source = await openFileSource([
+    { name: 'disk', path: join(folder, 'disk.img') },
+    { name: 'second', path: join(folder, 'second.img') },
+  ]);
   const watch = {
     planned: () => undefined,
     read: () => undefined,
@@ -102,18 +106,24 @@ test('the bundles copy a vault to one with another key by uploads alone, and the
   const [near, far] = [await openTenant('near'), await openTenant('far')];
   const image = Buffer.concat([randomBytes(9 * MIB), Buffer.alloc(3 * MIB), randomBytes(2 * MIB)]);
   await writeFile(join(folder, 'disk.img'), image);
+  const second = randomBytes(3 * MIB);
+  await writeFile(join(folder, 'second.img'), second);
   await backUp(near.vault, near.host);
-  const wish = { source: near, target: far, group: 'shop', now: () => new Date() };
+  const wish = {
+    ...{ source: near, target: far, group: 'shop', failed: [], copyTurns: pLimit(1), now: () => new Date() },
+    ...{ copy: 'x', underWay: async () => new Set<string>() },
+  };
   const first = await copyPoints(wish);
-  expect(first).toMatchObject({ copied: 1, bytesRead: 11 * MIB, failed: [] });
-  expect((await restored(far.vault, first.newest ?? '')).equals(image)).toBe(true);
+  expect(first).toMatchObject({ copied: 1, bytesRead: 14 * MIB, failed: [] });
+  expect((await restored(far.vault, first.newest ?? '', 'disk')).equals(image)).toBe(true);
+  expect((await restored(far.vault, first.newest ?? '', 'second')).equals(second)).toBe(true);
 
   randomBytes(65_536).copy(image, 5 * MIB);
   await writeFile(join(folder, 'disk.img'), image);
   await backUp(near.vault, near.host);
-  const second = await copyPoints(wish);
-  expect(second).toMatchObject({ copied: 1, bytesRead: 65_536, failed: [] });
-  expect((await restored(far.vault, second.newest ?? '')).equals(image)).toBe(true);
+  const again = await copyPoints(wish);
+  expect(again).toMatchObject({ copied: 1, bytesRead: 65_536, failed: [] });
+  expect((await restored(far.vault, again.newest ?? '', 'disk')).equals(image)).toBe(true);
 
   expect(put.length).toBeGreaterThan(2);
   for (const each of put) expect(each).toMatch(/^far staging\//);
