@@ -5,7 +5,7 @@ import { refuseUnsafeThreads } from '../qemu/iothreads.ts';
 import { thawLeftBehind } from '../qemu/must-thaw.ts';
 import { hasOpened } from '../qemu/opened-files.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp-client.ts';
-import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
+import { bitmapName, chooseParent, hasOwnBitmap, removeBitmaps } from './bitmaps.ts';
 import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
 import type { EndableMoment } from './held-moment.ts';
@@ -40,7 +40,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
   }
 
   async function baseImages(): Promise<readonly BaseImage[]> {
-    const found = await selectDisks(await monitor(), settings.disks);
+    const found = (await selectDisks(await monitor(), settings.disks)).filter((disk) => !hasOwnBitmap(disk));
     return measureBases(
       images,
       found.map(({ layers }) => layers),

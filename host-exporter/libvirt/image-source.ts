@@ -21,7 +21,7 @@ export function openImageSource(
   measured: MeasuredImages,
 ): LibvirtSource {
   async function find(): Promise<readonly MeasuredImage[]> {
-    const there = await Promise.all((await findServerImages(virsh, server, measured)).map(({ image }) => image));
+    const there = await Promise.all((await findServerImages(virsh, server, measured)).map(({ measure }) => measure()));
     return names.map((name) => {
       const image = there.find(({ digest }) => imageName(digest) === name);
       if (image !== undefined) return image;
