@@ -3,6 +3,7 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { codeOf } from '#vault/errors.ts';
 import type { BaseImage } from '#vault/staging/changed-block-source.ts';
 import { type FileIdentity, identityOf, isSameFile } from '../qemu/file-identity.ts';
 import { asObject, countOf, textOf } from '../qemu/json-value.ts';
@@ -43,10 +44,14 @@ export function openMeasuredImages(directory: string | undefined): MeasuredImage
   async function measureNow(path: string, format: BaseImage['format']): Promise<MeasuredImage> {
     const before = await recall(path, format);
     if (before !== undefined) return before;
-    const identity = await settled(path);
-    const image = { path, format, ...(await digestOfFile(path, format)), identity };
+    // Nova sets the times of images in use, which looks as if they had been written to: that is over at once.
+    const image = await readNow(path, format).catch((error: unknown) => {
+      if (codeOf(error) !== 'busy') throw error;
+      return readNow(path, format);
+    });
     known.set(nameOf(path, format), image);
-    if (directory !== undefined) await writeNote(directory, image);
+    // Without a note the next process reads it again.
+    if (directory !== undefined) await writeNote(directory, image).catch(() => undefined);
     return image;
   }
 
@@ -59,6 +64,11 @@ export function openMeasuredImages(directory: string | undefined): MeasuredImage
   }
 
   return { measure, recall };
+}
+
+async function readNow(path: string, format: BaseImage['format']): Promise<MeasuredImage> {
+  const identity = await settled(path);
+  return { path, format, ...(await digestOfFile(path, format)), identity };
 }
 
 async function identityAt(path: string): Promise<FileIdentity> {

@@ -65,7 +65,10 @@ async function open(
   glanceImage: string,
   request: MomentRequest,
 ): Promise<EndableMoment> {
-  const choices = images.map(({ path, format, digest }) => ({ path, format, name: imageName(digest) }));
+  // Nova sets the times of images in use; the commit compares the content with its name.
+  const choices = images.map(({ path, format, digest }) => {
+    return { path, format, name: imageName(digest), checkedLater: true };
+  });
   const moment = await (await openFileSource(choices)).take(request);
   let held = true;
   const plans = moment.plans.map((plan) => {

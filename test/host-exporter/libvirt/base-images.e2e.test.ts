@@ -111,7 +111,12 @@ describe.skipIf(lacks('libvirt'))("a guest of libvirt's on a base image", () => 
     expect(read).toEqual([]);
     // The image itself can be had all the same.
     const name = imageName(digest ?? '');
-    expect(await openImageSource(guest.virsh, guest.uuid, [name], counted).disks()).toMatchObject([{ name }]);
+    const itself = openImageSource(guest.virsh, guest.uuid, [name], counted);
+    expect(await itself.disks()).toMatchObject([{ name }]);
+    const moment = await itself.take(request('r2'));
+    await utimes(directory.file('0123abcd'), new Date(), new Date());
+    expect((await readWhole(moment, name)).equals(image.subarray(0, 2 * MIB))).toBe(true);
+    await moment.end('committed');
     await source.settle('r1', 'abandoned');
     expect([...(await digests())]).toEqual([[root, digest]]);
   });
