@@ -11,7 +11,7 @@ const LONGEST_WRITE = 1024 ** 2;
 /** Less is left to the page cache, which joins it with its neighbours. */
 const WORTH_DIRECT = 256 * 1024;
 const DIRECT_AT_ONCE = 4;
-const lend = alignedMemories(LONGEST_WRITE, DIRECT_AT_ONCE);
+const withMemory = alignedMemories(LONGEST_WRITE, DIRECT_AT_ONCE);
 
 /** A file or block device that exists and is large enough. Throws `target-failed`. */
 export async function openFileTarget({ path, fresh }: TargetHandle): Promise<RestoreTarget> {
@@ -21,7 +21,6 @@ export async function openFileTarget({ path, fresh }: TargetHandle): Promise<Res
   const direct = await openDirect(path);
   // The kernel lets one write into a file at a time; the others would spin meanwhile, at the cost of whoever computes.
   const oneAtATime = pLimit(1);
-  const fewAtATime = pLimit(DIRECT_AT_ONCE);
   const attempt = async (doing: string, step: () => Promise<void>) => {
     try {
       await step();
@@ -32,7 +31,7 @@ export async function openFileTarget({ path, fresh }: TargetHandle): Promise<Res
   return {
     write: (offset, bytes) =>
       attempt('write', async () => {
-        const done = direct === undefined ? 0 : await fewAtATime(() => writeDirectly(direct, bytes, offset));
+        const done = direct === undefined ? 0 : await writeDirectly(direct, bytes, offset);
         await oneAtATime(() => writeAll(file, bytes.subarray(done), offset + done));
       }),
     zero: (offset, length) =>
@@ -55,15 +54,11 @@ async function openDirect(path: string): Promise<FileHandle | undefined> {
 async function writeDirectly(file: FileHandle, bytes: Uint8Array, offset: number): Promise<number> {
   const length = Math.min(bytes.length - (bytes.length % BLOCK_SIZE), LONGEST_WRITE);
   if (length < WORTH_DIRECT || offset % BLOCK_SIZE !== 0) return 0;
-  const memory = lend();
-  try {
-    memory.bytes.set(bytes.subarray(0, length));
-    return (await file.write(memory.bytes, 0, length, offset)).bytesWritten;
-  } catch {
-    return 0;
-  } finally {
-    memory.giveBack();
-  }
+  const written = withMemory(async (memory) => {
+    memory.set(bytes.subarray(0, length));
+    return (await file.write(memory, 0, length, offset)).bytesWritten;
+  });
+  return (await written.catch(() => 0)) ?? 0;
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
