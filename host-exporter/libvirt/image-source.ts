@@ -63,7 +63,7 @@ function originOf(path: string, glanceImage: string): string {
 async function open(
   images: readonly MeasuredImage[],
   glanceImage: string,
-  request: MomentRequest,
+  { image: _, ...request }: MomentRequest,
 ): Promise<EndableMoment> {
   // Nova sets the times of images in use; the commit compares the content with its name.
   const choices = images.map(({ path, format, digest }) => {
