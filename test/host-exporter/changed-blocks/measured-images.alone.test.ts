@@ -1,4 +1,4 @@
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -45,6 +45,21 @@ describe('a base image', () => {
     expect(await openMeasuredImages(folder).recall(path, 'raw')).toMatchObject({ digest: DIGEST });
     await utimes(path, new Date(), new Date());
     expect(await openMeasuredImages(folder).recall(path, 'raw')).toBeUndefined();
+  });
+
+  test('that is gone leaves no note behind, and no other file is touched', async () => {
+    const others = [`ekko-image-${'0'.repeat(16)}.json`, 'ekko-other.json'];
+    for (const name of others) await writeFile(join(folder, name), '{');
+    const gone = join(folder, 'gone');
+    await writeFile(gone, 'content');
+    const images = openMeasuredImages(folder);
+    for (const file of [path, gone]) await images.measure(file, 'raw');
+    expect(await readdir(folder)).toHaveLength(6);
+    await rm(gone);
+    openMeasuredImages(folder);
+    await vi.waitFor(async () => expect(await readdir(folder)).toHaveLength(4), 30_000);
+    expect(await readdir(folder)).toEqual(expect.arrayContaining(['base', ...others]));
+    expect(await openMeasuredImages(folder).recall(path, 'raw')).toMatchObject({ digest: DIGEST });
   });
 
   test('of which no note can be written is measured all the same', async () => {
