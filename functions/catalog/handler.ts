@@ -38,7 +38,7 @@ async function open({ EKKO_SETTINGS: path, EKKO_REGISTRY: place }: NodeJS.Proces
   const functions = openTenantFunctions(workers, (line) => logger.info(line));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
   return catalogHandler(
-    openCatalog(settings, { store: await openStore(url), tenants, openSource: openImageSources(workers) }),
+    openCatalog(settings, { store: await openStore(url), tenants, openSource: openImageSources() }),
   );
 }
 

@@ -20,7 +20,7 @@ export interface CatalogSettings {
   /** Where the journals of vaults are: path of a journal file, for Swift cannot keep one. */
   readonly journal_file: string;
   readonly limits: Limits;
-  /** Threads that process staged parts. */
+  /** Threads that process staged parts, for each vault that is at work; and disks that are restored to images at a time. */
   readonly workers: number;
 }
 

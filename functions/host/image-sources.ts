@@ -12,11 +12,14 @@ export interface DiskSource {
   readonly settings: (() => ReaderSettings) | undefined;
 }
 
-/** Opens disks as qcow2 images that are read by `workers` threads each. */
-export function openImageSources(workers: number): (disk: DiskSource) => Promise<DiskImage> {
+/** For each disk: how many disks are read at a time is the caller's to choose, and memory goes with both. */
+const READ_THREADS = 2;
+
+/** Opens disks as qcow2 images that are read by two threads each. */
+export function openImageSources(): (disk: DiskSource) => Promise<DiskImage> {
   return ({ reader, manifest, settings }) => {
     const entry = pathToFileURL(bundlePath('read-worker'));
-    const threads = settings === undefined ? undefined : { count: workers, entry, settings };
+    const threads = settings === undefined ? undefined : { count: READ_THREADS, entry, settings };
     return openDiskImage({ reader, manifest, threads });
   };
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasOwnBitmap } from '../changed-blocks/bitmaps.ts';
 import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import type { Domain } from '../libvirt/domain.ts';
 import { describeDomain, diskName } from '../libvirt/domain-disks.ts';
@@ -64,7 +65,7 @@ const PATIENCE_MS = 6_000;
 
 /**
  * Digests of the images that a server's disks were built on, by name of the disk; '' for one that is still being read, none for one that cannot
- * be. A server that is stopped has none.
+ * be, or that is not needed, for the disk's changes are recorded. A server that is stopped has none.
  */
 export async function digestsOf(
   virsh: Virsh,
@@ -72,12 +73,13 @@ export async function digestsOf(
   measured: MeasuredImages,
   patienceMs = PATIENCE_MS,
 ): Promise<ReadonlyMap<string, string>> {
-  const found = await findServerImages(virsh, server, measured).catch(() => []);
+  const images = await findServerImages(virsh, server, measured).catch(() => []);
+  const found = images.filter((one) => !hasOwnBitmap(one));
   const late = new AbortController();
   const waiting = found.length === 0 ? Promise.resolve('') : sleep(patienceMs, '', { signal: late.signal });
   const digests = await Promise.all(
-    found.map(async ({ disk, image }): Promise<readonly [string, string | undefined]> => {
-      const digest = image.then(
+    found.map(async ({ disk, measure }): Promise<readonly [string, string | undefined]> => {
+      const digest = measure().then(
         (one) => one.digest,
         () => undefined,
       );

@@ -34,6 +34,7 @@ export function exporterRoutes({ settings, peers, identify, members, images, ver
   async function showServer(request: ApiRequest): Promise<object> {
     const caller = await identify(request.token);
     const domain = await findOwnDomain(virsh, request.part('server'), caller, settings.roles);
+    if (request.query('digests') === 'no') return describeServer(virsh, domain);
     return describeServer(virsh, domain, await digestsOf(virsh, domain.uuid, images));
   }
 

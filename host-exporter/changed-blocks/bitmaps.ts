@@ -24,6 +24,14 @@ export function bitmapName(run: string): string {
 /** What decides from where a disk's changes can be counted. */
 export type BitmapKeeper = Pick<GuestDisk, 'name' | 'size' | 'keepsBitmaps' | 'bitmaps'>;
 
+/**
+ * Whether a bitmap of ours records the disk's changes: then its next backup counts from there, and needs no image. If the vault knows nothing of
+ * that bitmap after all, the disk is read in full.
+ */
+export function hasOwnBitmap({ bitmaps }: Pick<BitmapKeeper, 'bitmaps'>): boolean {
+  return bitmaps.some(({ name, recording, inconsistent }) => name.startsWith(OWN_PREFIX) && recording && !inconsistent);
+}
+
 /** The newest usable bitmap of ours whose restore point the vault knows at the disk's present size. Never an error. */
 export function chooseParent(disk: BitmapKeeper, request: MomentRequest): Parent {
   if (request.readAll !== undefined) return full(request.readAll);

@@ -13,6 +13,8 @@ export interface FileChoice {
   readonly name?: string;
   /** By default: qcow2 for a file that begins as one and names no other file, raw otherwise. */
   readonly format?: 'raw' | 'qcow2';
+  /** What was read is compared with a digest in the end: a raw file that seems to have been written to is read on. */
+  readonly checkedLater?: boolean;
 }
 
 const QCOW2_MAGIC = 0x514649fb;
@@ -20,7 +22,7 @@ const EXTERNAL_DATA_FILE = 4n;
 const SECTOR = 512;
 
 /** Finds out what lies at a path. Throws `disk-unknown` when nothing does, `bad-input` when it is no disk. */
-export async function findFile({ path: given, name, format }: FileChoice): Promise<FoundFile> {
+export async function findFile({ path: given, name, format, checkedLater = false }: FileChoice): Promise<FoundFile> {
   const path = resolve(given);
   const handle = await openDisk(path);
   try {
@@ -31,7 +33,8 @@ export async function findFile({ path: given, name, format }: FileChoice): Promi
     if (virtualSize === 0 || virtualSize > LARGEST_DISK) {
       throw new EkkoError('bad-input', `${path} has ${virtualSize} bytes: a disk has 1 to ${LARGEST_DISK}`);
     }
-    return { disk: { name: name ?? parse(path).name, size: virtualSize, origin: path }, path, format: kind };
+    const disk = { name: name ?? parse(path).name, size: virtualSize, origin: path };
+    return { disk, path, format: kind, checkedLater };
   } finally {
     await handle.close();
   }

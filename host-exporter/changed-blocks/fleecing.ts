@@ -102,10 +102,18 @@ export async function exportFleecing(qmp: QmpClient, fleeced: readonly FleecedDi
   }
 }
 
-/** Whether the scratch node's chain is still the disk's as it was when the image was chosen: depths are counted along it. */
-export async function standsOn(qmp: QmpClient, { id, image }: FleecedDisk): Promise<boolean> {
-  if (image === undefined) return false;
+/**
+ * Those disks whose scratch node's chain is still the disk's as it was when the image was chosen: depths are counted along it. QEMU tells each
+ * chain again at each of its nodes: it is asked once for all disks.
+ */
+export async function findStanding(qmp: QmpClient, fleeced: readonly FleecedDisk[]): Promise<ReadonlySet<FleecedDisk>> {
+  if (fleeced.every(({ image }) => image === undefined)) return new Set();
   const nodes = asObjects(await qmp.execute('query-named-block-nodes'), 'the answer to query-named-block-nodes');
+  return new Set(fleeced.filter((one) => standsOn(nodes, one)));
+}
+
+function standsOn(nodes: readonly JsonObject[], { id, image }: FleecedDisk): boolean {
   const node = nodes.find((one) => textOf(one, 'node-name') === id);
-  return node !== undefined && endsIn(layersOf(asObject(memberOf(node, 'image'), id), id), image);
+  if (node === undefined || image === undefined) return false;
+  return endsIn(layersOf(asObject(memberOf(node, 'image'), id), id), image);
 }

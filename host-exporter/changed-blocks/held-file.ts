@@ -5,6 +5,8 @@ export interface FoundFile {
   readonly disk: SourceDisk;
   readonly path: string;
   readonly format: 'raw' | 'qcow2';
+  /** As its `FileChoice` says. */
+  readonly checkedLater: boolean;
 }
 
 /** One disk of a moment of files: its plan, and how to read it. Implementations: raw files and devices, qcow2 images. */

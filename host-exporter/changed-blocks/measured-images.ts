@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
+import { codeOf } from '#vault/errors.ts';
 import type { BaseImage } from '#vault/staging/changed-block-source.ts';
+import { systemCodeOf } from '#vault/store/system-errors.ts';
 import { type FileIdentity, identityOf, isSameFile } from '../qemu/file-identity.ts';
 import { asObject, countOf, textOf } from '../qemu/json-value.ts';
 import { OWN_PREFIX } from './bitmaps.ts';
@@ -25,9 +28,16 @@ export interface MeasuredImages {
 /** Two changes within one tick of a file system's clock look like one: what was just changed is read when that is over. Milliseconds. */
 const TICK = { fine: 50, coarse: 2000 };
 
-/** `directory`: where digests are kept for the next process, if they are to be; nobody else may write it. */
+/** Images whose digests are in memory; of others there is the note. */
+const MOST_KNOWN = 1000;
+
+/**
+ * `directory`: where digests are kept for the next process, if they are to be; nobody else may write it. Those of files that are gone are removed
+ * from there, in no hurry.
+ */
 export function openMeasuredImages(directory: string | undefined): MeasuredImages {
-  const known = new Map<string, MeasuredImage>();
+  const known = new LRUCache<string, MeasuredImage>({ max: MOST_KNOWN });
+  if (directory !== undefined) removeOldNotes(directory).catch(() => undefined);
   const measuring = new Map<string, Promise<MeasuredImage>>();
   const oneByOne = pLimit(1);
   const nameOf = (path: string, format: string) => `${format} ${path}`;
@@ -43,10 +53,14 @@ export function openMeasuredImages(directory: string | undefined): MeasuredImage
   async function measureNow(path: string, format: BaseImage['format']): Promise<MeasuredImage> {
     const before = await recall(path, format);
     if (before !== undefined) return before;
-    const identity = await settled(path);
-    const image = { path, format, ...(await digestOfFile(path, format)), identity };
+    // Nova sets the times of images in use, which looks as if they had been written to: that is over at once.
+    const image = await readNow(path, format).catch((error: unknown) => {
+      if (codeOf(error) !== 'busy') throw error;
+      return readNow(path, format);
+    });
     known.set(nameOf(path, format), image);
-    if (directory !== undefined) await writeNote(directory, image);
+    // Without a note the next process reads it again.
+    if (directory !== undefined) await writeNote(directory, image).catch(() => undefined);
     return image;
   }
 
@@ -59,6 +73,11 @@ export function openMeasuredImages(directory: string | undefined): MeasuredImage
   }
 
   return { measure, recall };
+}
+
+async function readNow(path: string, format: BaseImage['format']): Promise<MeasuredImage> {
+  const identity = await settled(path);
+  return { path, format, ...(await digestOfFile(path, format)), identity };
 }
 
 async function identityAt(path: string): Promise<FileIdentity> {
@@ -81,6 +100,25 @@ async function settled(path: string): Promise<FileIdentity> {
 function noteOf(directory: string, path: string, format: string): string {
   const digest = createHash('sha256').update(`${format} ${path}`).digest('hex');
   return join(directory, `${OWN_PREFIX}image-${digest.slice(0, 16)}.json`);
+}
+
+const NOTE = new RegExp(`^${OWN_PREFIX}image-[0-9a-f]{16}\\.json(?:\\.new)?$`);
+
+/** Nova removes images that nobody has used for a while, and each host sees many in its life. */
+async function removeOldNotes(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!NOTE.test(name)) continue;
+    const note = join(directory, name);
+    if (await isOfNoFile(note).catch(() => false)) await unlink(note);
+  }
+}
+
+async function isOfNoFile(note: string): Promise<boolean> {
+  const path = textOf(asObject(JSON.parse(await readFile(note, 'utf8')), 'the note'), 'path');
+  return access(path).then(
+    () => false,
+    (error: unknown) => path !== '' && systemCodeOf(error) === 'ENOENT',
+  );
 }
 
 /** A note that is missing or damaged costs reading the file again. */

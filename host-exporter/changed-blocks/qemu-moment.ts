@@ -4,7 +4,7 @@ import { isQemuGone, type QmpClient } from '../qemu/qmp-client.ts';
 import { removeBitmaps } from './bitmaps.ts';
 import { removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { type ExportedDisk, planExported } from './exported-plans.ts';
-import { CHANGES_CONTEXT, type FleecedDisk, standsOn } from './fleecing.ts';
+import { CHANGES_CONTEXT, type FleecedDisk, findStanding } from './fleecing.ts';
 import { createHeldMoment, type EndableMoment, type Outcome } from './held-moment.ts';
 import type { MeasuredImages } from './measured-images.ts';
 import type { QemuSettings } from './qemu-settings.ts';
@@ -38,7 +38,8 @@ export async function openMoment(guest: GuestContext, qmp: QmpClient, taken: Tak
   const clients: NbdClient[] = [];
   const place = { socketPath: guest.area.nbdSocket, dirtyContext: CHANGES_CONTEXT };
   try {
-    const disks = await Promise.all(taken.fleeced.map((one) => exportedDisk(qmp, one)));
+    const standing = await findStanding(qmp, taken.fleeced);
+    const disks = taken.fleeced.map((one) => exportedDisk(one, standing.has(one)));
     const plans = await planExported(disks, place, taken.request, guest.settings, clients);
     return createHeldMoment({
       ...{ plans, clients, quiesced: taken.quiesced, broken: guard.broken },
@@ -55,9 +56,8 @@ export async function openMoment(guest: GuestContext, qmp: QmpClient, taken: Tak
   }
 }
 
-async function exportedDisk(qmp: QmpClient, one: FleecedDisk): Promise<ExportedDisk> {
-  const { disk, parent, image, id: exportName } = one;
-  const usable = image !== undefined && (await standsOn(qmp, one));
+function exportedDisk({ disk, parent, image, id: exportName }: FleecedDisk, stands: boolean): ExportedDisk {
+  const usable = image !== undefined && stands;
   return { disk: toSourceDisk(disk), parent, exportName, ...(usable ? { image: { base: image, exportName } } : {}) };
 }
 

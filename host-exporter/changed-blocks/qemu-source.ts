@@ -3,14 +3,14 @@ import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from '#
 import type { GuestDisk } from '../qemu/guest-disks.ts';
 import { refuseUnsafeThreads } from '../qemu/iothreads.ts';
 import { thawLeftBehind } from '../qemu/must-thaw.ts';
-import { hasOpened } from '../qemu/opened-files.ts';
+import { type OpenedFiles, openedFiles } from '../qemu/opened-files.ts';
 import { connectQmp, type QmpClient } from '../qemu/qmp-client.ts';
-import { bitmapName, chooseParent, removeBitmaps } from './bitmaps.ts';
+import { bitmapName, chooseParent, hasOwnBitmap, removeBitmaps } from './bitmaps.ts';
 import { guestStatus, removeOwnParts, resumeAfterIoError } from './clean-up.ts';
 import { beginFleecing, exportFleecing, type FleecedDisk, prepareFleecing } from './fleecing.ts';
 import type { EndableMoment } from './held-moment.ts';
 import { chooseImage, measureBases } from './image-base.ts';
-import { type MeasuredImage, openMeasuredImages } from './measured-images.ts';
+import { type MeasuredImage, type MeasuredImages, openMeasuredImages } from './measured-images.ts';
 import { type GuestContext, openMoment } from './qemu-moment.ts';
 import { completeSettings, type QemuSourceOptions } from './qemu-settings.ts';
 import { quiesceGuest } from './quiesce.ts';
@@ -40,7 +40,7 @@ export async function openQemuSource(options: QemuSourceOptions): Promise<Change
   }
 
   async function baseImages(): Promise<readonly BaseImage[]> {
-    const found = await selectDisks(await monitor(), settings.disks);
+    const found = (await selectDisks(await monitor(), settings.disks)).filter((disk) => !hasOwnBitmap(disk));
     return measureBases(
       images,
       found.map(({ layers }) => layers),
@@ -85,7 +85,10 @@ async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<
   await refuseUnsafeThreads(qmp, disks);
   const nodes = new Set(disks.map((disk) => disk.node));
   const name = area.moment();
-  const fleeced = await Promise.all(disks.map((disk, index) => decide(guest, request, disk, name(index))));
+  const isRead = readByGuest(settings.qmpSocket);
+  const fleeced = await Promise.all(
+    disks.map((disk, index) => decide(guest.images, request, disk, { isRead, ...name(index) })),
+  );
   // A run that is tried again finds its own bitmap of the last try, which counts from then.
   await removeBitmaps(qmp, nodes, (found) => found === bitmap);
   try {
@@ -96,15 +99,25 @@ async function takeMoment(guest: GuestContext, request: MomentRequest): Promise<
   }
 }
 
+type IsRead = (image: MeasuredImage) => Promise<boolean>;
+
+/** Whether the guest's QEMU has an image's file open; its files are looked for once, and not before somebody asks. */
+function readByGuest(qmpSocket: string): IsRead {
+  let opened: Promise<OpenedFiles> | undefined;
+  return async ({ identity }) => {
+    opened ??= openedFiles(qmpSocket);
+    return (await opened).has(identity);
+  };
+}
+
 /** From what the disk is read. */
 async function decide(
-  { settings, images }: GuestContext,
+  images: MeasuredImages,
   request: MomentRequest,
   disk: GuestDisk,
-  named: { readonly id: string; readonly file: string },
+  { isRead, ...named }: { readonly id: string; readonly file: string; readonly isRead: IsRead },
 ): Promise<FleecedDisk> {
   const parent = chooseParent(disk, request);
-  const isRead = ({ identity }: MeasuredImage) => hasOpened(settings.qmpSocket, identity);
   const image =
     parent.bitmap === undefined ? await chooseImage(images, disk, parent.reason, request, isRead) : undefined;
   return { disk, parent, image, ...named };

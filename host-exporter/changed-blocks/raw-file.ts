@@ -10,13 +10,13 @@ import { imageInUse, isWrittenByQemu } from './image-lock.ts';
 
 /** A raw file or block device, read as it lies. Holes are listed as zero; where they cannot be found all is read. */
 export async function holdRawFile(found: FoundFile, request: MomentRequest): Promise<HeldFile> {
-  const { disk, path } = found;
+  const { disk, path, checkedLater } = found;
   const handle = await openDisk(path);
   try {
     const { size } = await measure(handle, path);
     if (size !== disk.size) throw changed(path, `its size went from ${disk.size} to ${size} bytes`);
     if (await isWrittenByQemu(handle)) throw imageInUse(path, 'its lock for writing is held');
-    const version = await versionOf(handle);
+    const version = checkedLater ? undefined : await versionOf(handle);
     const all = [{ first: 0, count: segmentsOf(size) }];
     const data = (await mapRawFile(path, size)) ?? all;
     const fullReason = reasonForFile(disk, request);
@@ -33,7 +33,8 @@ export async function holdRawFile(found: FoundFile, request: MomentRequest): Pro
 interface OpenFile {
   readonly handle: FileHandle;
   readonly path: string;
-  readonly version: bigint;
+  /** Undefined: of no matter. */
+  readonly version: bigint | undefined;
 }
 
 /** Nothing holds a file still: a write during the export would mix two moments, so it is looked for after each read. */
@@ -43,6 +44,7 @@ async function readUnchanged(file: OpenFile, offset: number, length: number, int
     if (bytesRead === 0) throw changed(file.path, `it ends at ${offset + done} bytes now`);
     done += bytesRead;
   }
+  if (file.version === undefined) return;
   if ((await versionOf(file.handle)) !== file.version) throw changed(file.path, 'it was written to');
 }
 

@@ -21,7 +21,7 @@ export function openImageSource(
   measured: MeasuredImages,
 ): LibvirtSource {
   async function find(): Promise<readonly MeasuredImage[]> {
-    const there = await Promise.all((await findServerImages(virsh, server, measured)).map(({ image }) => image));
+    const there = await Promise.all((await findServerImages(virsh, server, measured)).map(({ measure }) => measure()));
     return names.map((name) => {
       const image = there.find(({ digest }) => imageName(digest) === name);
       if (image !== undefined) return image;
@@ -63,9 +63,12 @@ function originOf(path: string, glanceImage: string): string {
 async function open(
   images: readonly MeasuredImage[],
   glanceImage: string,
-  request: MomentRequest,
+  { image: _, ...request }: MomentRequest,
 ): Promise<EndableMoment> {
-  const choices = images.map(({ path, format, digest }) => ({ path, format, name: imageName(digest) }));
+  // Nova sets the times of images in use; the commit compares the content with its name.
+  const choices = images.map(({ path, format, digest }) => {
+    return { path, format, name: imageName(digest), checkedLater: true };
+  });
   const moment = await (await openFileSource(choices)).take(request);
   let held = true;
   const plans = moment.plans.map((plan) => {

@@ -1,6 +1,6 @@
 import { EkkoError } from '#vault/errors.ts';
 import type { BaseImage, ChangedBlockSource, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
-import { bitmapName, chooseParent, type Parent } from '../changed-blocks/bitmaps.ts';
+import { bitmapName, chooseParent, hasOwnBitmap, type Parent } from '../changed-blocks/bitmaps.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import { chooseImage, measureBases } from '../changed-blocks/image-base.ts';
 import { isReadByQemu } from '../changed-blocks/image-lock.ts';
@@ -51,10 +51,11 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
   }
 
   async function images(): Promise<readonly BaseImage[]> {
-    const local = (await findDisks(place.virsh, uuid, settings.disks)).filter(({ volume }) => volume === undefined);
+    const found = await findDisks(place.virsh, uuid, settings.disks);
+    const read = found.filter((disk) => disk.volume === undefined && !hasOwnBitmap(disk));
     return measureBases(
       settings.images,
-      local.map(({ layers }) => layers),
+      read.map(({ layers }) => layers),
     );
   }
 

@@ -5,19 +5,25 @@ import { type FileIdentity, identityOf } from './file-identity.ts';
 /** A line of /proc/net/unix: of a socket that listens, its inode and its path (proc(5)). */
 const LISTENING = /^\S+: \S+ \S+ 00010000 \S+ \S+ +(\d+) (.+)$/;
 
+/** The files that a process had open when they were looked for. */
+export interface OpenedFiles {
+  /** This very one, whatever its times: then what lies at the file's path is what that process reads. */
+  has(file: FileIdentity): boolean;
+}
+
 /**
- * True when the process that listens at a unix socket has this very file open: then what lies at the file's path is what that process reads.
- * False where that cannot be seen.
+ * Those of the process that listens at a unix socket; none where that cannot be seen. Looks at every file that any process has open: ask once for
+ * several files.
  */
-export async function hasOpened(socketPath: string, file: FileIdentity): Promise<boolean> {
+export async function openedFiles(socketPath: string): Promise<OpenedFiles> {
   const listening = await socketsAt(socketPath);
-  if (listening.size === 0) return false;
-  for (const process of await readdir('/proc').catch(() => [])) {
+  const found = new Set<string>();
+  for (const process of listening.size === 0 ? [] : await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/.test(process)) continue;
     const open = await openFiles(process);
-    if (open.some(({ target }) => listening.has(target)) && (await holds(open, file))) return true;
+    if (open.some(({ target }) => listening.has(target))) for (const name of await namesOf(open)) found.add(name);
   }
-  return false;
+  return { has: (file) => found.has(nameOf(file)) };
 }
 
 async function socketsAt(path: string): Promise<ReadonlySet<string>> {
@@ -43,11 +49,15 @@ async function openFiles(process: string): Promise<readonly OpenFile[]> {
   );
 }
 
-async function holds(open: readonly OpenFile[], { device, inode }: FileIdentity): Promise<boolean> {
-  for (const { link, target } of open) {
-    if (!target.startsWith('/')) continue;
+async function namesOf(open: readonly OpenFile[]): Promise<readonly string[]> {
+  const paths = open.filter(({ target }) => target.startsWith('/'));
+  const names = paths.map(async ({ link }) => {
     const found = await stat(link, { bigint: true }).catch(() => undefined);
-    if (found && identityOf(found).device === device && identityOf(found).inode === inode) return true;
-  }
-  return false;
+    return found === undefined ? [] : [nameOf(identityOf(found))];
+  });
+  return (await Promise.all(names)).flat();
+}
+
+function nameOf({ device, inode }: FileIdentity): string {
+  return `${device} ${inode}`;
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { alignedMemories, BLOCK_SIZE } from '#vault/store/aligned-memory.ts';
+import { systemCodeOf } from '#vault/store/system-errors.ts';
 import type { RestoreTarget, TargetHandle } from './restore-target.ts';
 import { targetFailure } from './target-failure.ts';
 
@@ -11,7 +12,7 @@ const LONGEST_WRITE = 1024 ** 2;
 /** Less is left to the page cache, which joins it with its neighbours. */
 const WORTH_DIRECT = 256 * 1024;
 const DIRECT_AT_ONCE = 4;
-const lend = alignedMemories(LONGEST_WRITE, DIRECT_AT_ONCE);
+const withMemory = alignedMemories(LONGEST_WRITE, DIRECT_AT_ONCE);
 
 /** A file or block device that exists and is large enough. Throws `target-failed`. */
 export async function openFileTarget({ path, fresh }: TargetHandle): Promise<RestoreTarget> {
@@ -19,9 +20,17 @@ export async function openFileTarget({ path, fresh }: TargetHandle): Promise<Res
     throw targetFailure(path, 'open', cause);
   });
   const direct = await openDirect(path);
+  let refused = direct === undefined;
   // The kernel lets one write into a file at a time; the others would spin meanwhile, at the cost of whoever computes.
   const oneAtATime = pLimit(1);
-  const fewAtATime = pLimit(DIRECT_AT_ONCE);
+  const writeWhatCan = async (offset: number, bytes: Uint8Array): Promise<number> => {
+    if (direct === undefined || refused) return 0;
+    // What goes wrong here is said by an ordinary write.
+    return writeDirectly(direct, bytes, offset).catch((error: unknown) => {
+      refused ||= systemCodeOf(error) === 'EINVAL';
+      return 0;
+    });
+  };
   const attempt = async (doing: string, step: () => Promise<void>) => {
     try {
       await step();
@@ -32,15 +41,15 @@ export async function openFileTarget({ path, fresh }: TargetHandle): Promise<Res
   return {
     write: (offset, bytes) =>
       attempt('write', async () => {
-        const done = direct === undefined ? 0 : await fewAtATime(() => writeDirectly(direct, bytes, offset));
-        await oneAtATime(() => writeAll(file, bytes.subarray(done), offset + done));
+        const done = await writeWhatCan(offset, bytes);
+        if (done < bytes.length) await oneAtATime(() => writeAll(file, bytes.subarray(done), offset + done));
       }),
     zero: (offset, length) =>
       attempt('write zeros to', () => (fresh ? Promise.resolve() : writeZeros(file, offset, length))),
     flush: () => attempt('flush', () => file.datasync()),
     close: async () => {
-      await direct?.close();
-      await file.close();
+      const closed = await Promise.allSettled([direct?.close(), file.close()]);
+      for (const one of closed) if (one.status === 'rejected') throw one.reason;
     },
   };
 }
@@ -51,19 +60,15 @@ async function openDirect(path: string): Promise<FileHandle | undefined> {
   return flag === undefined ? undefined : open(path, constants.O_WRONLY | flag).catch(() => undefined);
 }
 
-/** Writes whole blocks as far as that can be done; says how many bytes. What goes wrong here is said by an ordinary write. */
+/** Writes whole blocks as far as that can be done; says how many bytes. Throws the system's error. */
 async function writeDirectly(file: FileHandle, bytes: Uint8Array, offset: number): Promise<number> {
   const length = Math.min(bytes.length - (bytes.length % BLOCK_SIZE), LONGEST_WRITE);
   if (length < WORTH_DIRECT || offset % BLOCK_SIZE !== 0) return 0;
-  const memory = lend();
-  try {
-    memory.bytes.set(bytes.subarray(0, length));
-    return (await file.write(memory.bytes, 0, length, offset)).bytesWritten;
-  } catch {
-    return 0;
-  } finally {
-    memory.giveBack();
-  }
+  const written = await withMemory(async (memory) => {
+    memory.set(bytes.subarray(0, length));
+    return (await file.write(memory, 0, length, offset)).bytesWritten;
+  });
+  return written ?? 0;
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {

@@ -67,28 +67,35 @@ interface Answering {
 
 function answerOf(request: ClientRequest): Answering {
   let begun = false;
+  let lost: LineFailure | undefined;
+  // Who waits for room is woken by one function: promises that last as long as the upload would keep something of each piece.
+  let wake = () => {};
   const { promise: received, resolve, reject } = Promise.withResolvers<ServiceAnswer>();
-  const lost = Promise.withResolvers<never>();
+  received.catch(() => undefined);
   const fail = (error: unknown) => {
-    const failure = new LineFailure(error instanceof Error ? error.message : String(error), { cause: error });
-    lost.reject(failure);
-    if (!begun) reject(failure);
+    lost ??= new LineFailure(error instanceof Error ? error.message : String(error), { cause: error });
+    if (!begun) reject(lost);
+    wake();
   };
-  for (const promise of [received, lost.promise]) promise.catch(() => undefined);
-  const started = new Promise<void>((done) => {
-    request.on('response', (response) => {
-      begun = true;
-      done();
-      readAnswer(response).then(resolve, (error: unknown) => reject(new LineFailure(String(error))));
-    });
+  request.on('response', (response) => {
+    begun = true;
+    readAnswer(response).then(resolve, (error: unknown) => reject(new LineFailure(String(error))));
+    wake();
   });
+  request.on('drain', () => wake());
   request.on('error', fail);
   request.on('close', () => fail(new Error('the connection was closed')));
   request.setTimeout(IDLE_MS, () => request.destroy(new Error('nothing has moved for a long time')));
   return {
     received,
     begun: () => begun,
-    room: () => Promise.race([new Promise<void>((drained) => request.once('drain', drained)), started, lost.promise]),
+    async room() {
+      if (!begun && lost === undefined)
+        await new Promise<void>((done) => {
+          wake = done;
+        });
+      if (!begun && lost !== undefined) throw lost;
+    },
   };
 }
 

@@ -99,9 +99,16 @@ const TIMEOUTS = {
   end: 60_000,
 };
 
-/** Disks of a server, with no effect on it. Throws `exporter-failed`, `not-found` (the host does not run it), `forbidden`, `token-refused`. */
-export async function disksOf(place: Omit<MemberPlace, 'run'>, token: string): Promise<ExporterDisk[]> {
-  const url = `${place.exporter}/v1/servers/${place.server}`;
+/**
+ * Disks of a server, with no effect on it; `digests: 'no'` without those of images, for which their files may have to be read. Throws
+ * `exporter-failed`, `not-found` (the host does not run it), `forbidden`, `token-refused`.
+ */
+export async function disksOf(
+  place: Omit<MemberPlace, 'run'>,
+  token: string,
+  digests: 'yes' | 'no',
+): Promise<ExporterDisk[]> {
+  const url = `${place.exporter}/v1/servers/${place.server}${digests === 'no' ? '?digests=no' : ''}`;
   const { body } = await callForResult({ ...callTo(place, token), url, timeoutMs: TIMEOUTS.disks });
   return trusted(place, () => checkDisks(body).disks);
 }

@@ -25,18 +25,26 @@ export interface MemberServer extends GroupServer {
 
 const AT_ONCE = 16;
 
+/** What is asked for, and with whose rights. */
+export interface DiskRequest {
+  readonly caller: Caller;
+  readonly policy: PolicyDefinition;
+  /** Of images that disks were built on: exporters may have to read those. */
+  readonly digests: 'yes' | 'no';
+}
+
 /** Asks the exporters which disks the servers have, and leaves those that the policy wants. A server whose exporter fails has a problem, and no disk. */
-export async function findDisks({ servers, warnings }: Group, caller: Caller, policy: PolicyDefinition) {
-  const members = await pLimit(AT_ONCE).map([...servers], (server) => findOf(server, caller, policy));
+export async function findDisks({ servers, warnings }: Group, request: DiskRequest) {
+  const members = await pLimit(AT_ONCE).map([...servers], (server) => findOf(server, request));
   const fresh = members.flatMap((member, index) => warningsOf(member, servers[index]?.problem === undefined));
   return { members, warnings: [...warnings, ...fresh] };
 }
 
-async function findOf(server: GroupServer, caller: Caller, policy: PolicyDefinition): Promise<MemberServer> {
+async function findOf(server: GroupServer, { caller, policy, digests }: DiskRequest): Promise<MemberServer> {
   const { exporter, host } = server;
   if (exporter === undefined || host === undefined) return { ...server, disks: [] };
   try {
-    const found = await disksOf({ server: server.server, host, exporter }, caller.token);
+    const found = await disksOf({ server: server.server, host, exporter }, caller.token, digests);
     const disks = found
       .filter((disk) => isWanted(server.server, disk, policy.disks))
       .map((disk) => wantedDisk(server.server, disk));

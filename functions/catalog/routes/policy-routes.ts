@@ -136,7 +136,7 @@ async function showMembers(catalog: Catalog, { params }: ApiRequest, caller: Cal
     resolveGroup(catalog, caller, value.definition),
     volumeNames(catalog, caller),
   ]);
-  const { members, warnings } = await findDisks(group, caller, value.definition);
+  const { members, warnings } = await findDisks(group, { caller, policy: value.definition, digests: 'no' });
   return {
     status: 200,
     body: { policy: value.policy, members: members.map((member) => shownMember(member, volumes)), warnings },

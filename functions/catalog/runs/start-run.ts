@@ -80,7 +80,7 @@ async function findMembers(catalog: Catalog, caller: Caller, policy: PolicyDefin
   const group = await resolveGroup(catalog, caller, policy);
   // Beside all that a start does, so that it takes next to no time of its own.
   const finding = findTopology(catalog.endpoints, caller, { ...group, stack: policy.members.stack }, catalog.now());
-  const found = await findDisks(group, caller, policy);
+  const found = await findDisks(group, { caller, policy, digests: 'yes' });
   const disks = found.members.reduce((sum, member) => sum + member.disks.length, 0);
   if (disks === 0) {
     const words = [...new Set(found.members.map(({ problem }) => problem ?? ''))].slice(0, 3).join(' ');

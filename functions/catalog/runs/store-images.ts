@@ -105,7 +105,7 @@ async function imagesOf(
   { token }: Caller,
 ): Promise<ReadonlyMap<string, string>> {
   if (host === undefined || exporter === undefined) return new Map();
-  const disks = await disksOf({ server, host, exporter }, token).catch(() => []);
+  const disks = await disksOf({ server, host, exporter }, token, 'yes').catch(() => []);
   return new Map(disks.flatMap(({ name, imageDigest }) => (imageDigest === undefined ? [] : [[name, imageDigest]])));
 }
 

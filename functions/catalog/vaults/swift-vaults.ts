@@ -2,7 +2,7 @@ import { codeOf, EkkoError } from '#vault/errors.ts';
 import { barbicanKeyProvider, type KeyManager, storeNewIdentity } from '#vault/keys/barbican-key.ts';
 import { fingerprintOf, parseRecipient } from '#vault/keys/identity.ts';
 import type { KeyProvider } from '#vault/keys/key-provider.ts';
-import { readerSettings } from '#vault/restore/open-reader.ts';
+import { type ReaderSettings, readerSettings } from '#vault/restore/open-reader.ts';
 import { VAULT_JSON } from '#vault/store/object-names.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import { openStore } from '#vault/store/open-store.ts';
@@ -139,10 +139,15 @@ async function openTenantVault(
       return invoke(name, event);
     }
   };
+  // All moved packs are in them, and they are asked for with each span of a disk: a thread finds out by itself what is moved later.
+  let unchanging: ReaderSettings | undefined;
   return {
     vault,
     invoke,
-    readerSettings: () => ({ ...readerSettings(vault), environment: environmentOf(settings, acting) }),
+    readerSettings: () => {
+      unchanging ??= readerSettings(vault);
+      return { ...unchanging, environment: environmentOf(settings, acting) };
+    },
     upload: (run) => {
       const until = new Date(Date.now() + UPLOAD_MS);
       return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));

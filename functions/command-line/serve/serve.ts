@@ -34,7 +34,7 @@ export async function serve({ settings: path, registry }: ServeOptions, { screen
   );
   const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
-  const openSource = openImageSources(workers);
+  const openSource = openImageSources();
   const server = await serveCatalog({ settings, store: await openStore(url), tenants, openSource, log });
   const scheme = settings.tls === undefined ? 'http' : 'https';
   screen.lines(`Serving ${settings.public_url} on ${scheme}://${settings.listen.host}:${server.port}`);

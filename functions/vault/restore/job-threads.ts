@@ -60,19 +60,24 @@ async function feed<Job, Result>(
   { jobs, jobsPerThread, onResult }: ThreadedWork<Job, Result>,
 ): Promise<void> {
   const waiting = new Map<number, PromiseWithResolvers<Reply<Result>>>();
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => undefined);
-  worker.on('error', broken.reject);
-  worker.on('exit', () => broken.reject(new Error('A worker thread ended before its work did.')));
+  let broken: { readonly error: Error } | undefined;
+  // Replies are not raced with one promise for the thread's end: that would keep every reply for as long as the thread lives.
+  const end = (error: Error) => {
+    broken ??= { error };
+    for (const { reject } of waiting.values()) reject(error);
+  };
+  worker.on('error', end);
+  worker.on('exit', () => end(new Error('A worker thread ended before its work did.')));
   worker.on('message', ({ id, ...reply }: Reply<Result> & { id: number }) => waiting.get(id)?.resolve(reply));
   let next = 0;
   const lane = async () => {
     for (let turn = await jobs.next(); !turn.done; turn = await jobs.next()) {
+      if (broken !== undefined) throw broken.error;
       const id = next++;
       const reply = Promise.withResolvers<Reply<Result>>();
       waiting.set(id, reply);
       worker.postMessage({ id, job: turn.value });
-      onResult(resultOf(await Promise.race([reply.promise, broken.promise])), turn.value);
+      onResult(resultOf(await reply.promise), turn.value);
       waiting.delete(id);
     }
   };

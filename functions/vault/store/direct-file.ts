@@ -6,22 +6,26 @@ import { systemCodeOf, tolerate } from './system-errors.ts';
 
 /** Bytes of one write. */
 const WINDOW = 4 * 1024 ** 2;
-const MOST_KEPT = 2;
+const MOST_AT_ONCE = 2;
 const NO_SPACE = { code: 'ENOSPC', errno: -systemConstants.errno.ENOSPC };
-const lend = alignedMemories(WINDOW, MOST_KEPT);
+const withMemory = alignedMemories(WINDOW, MOST_AT_ONCE);
 
 /**
  * Writes `pieces`, one behind the other, as a new file, from memory to the device and past the page cache; durable when it resolves.
- * False where the file system cannot; then there is no file. Throws the system's error, and leaves the file.
+ * False where the file system cannot, or memory for it cannot be had; then there is no file. Throws the system's error, and leaves the file.
  */
 export async function writeNewFileDirectly(path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
-  const { O_DIRECT, O_WRONLY, O_CREAT, O_EXCL } = constants;
   // Not every system has it.
-  if ((O_DIRECT as number | undefined) === undefined) return false;
+  if ((constants.O_DIRECT as number | undefined) === undefined) return false;
+  return (await withMemory((memory) => writeThrough(memory, path, pieces))) ?? false;
+}
+
+async function writeThrough(memory: Buffer, path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
+  const { O_DIRECT, O_WRONLY, O_CREAT, O_EXCL } = constants;
   let file: FileHandle | undefined;
   try {
     file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_DIRECT);
-    await writeDirectly(file, pieces);
+    await writeDirectly(file, pieces, memory);
     await file.datasync();
     return true;
   } catch (error) {
@@ -34,20 +38,15 @@ export async function writeNewFileDirectly(path: string, pieces: readonly Uint8A
   }
 }
 
-async function writeDirectly(file: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
-  const { bytes, giveBack } = lend();
-  try {
-    let at = 0;
-    for (const filled of windowsOf(pieces, bytes)) {
-      const whole = Math.ceil(filled / BLOCK_SIZE) * BLOCK_SIZE;
-      bytes.fill(0, filled, whole);
-      await writeBlocks(file, bytes.subarray(0, whole), at);
-      at += filled;
-    }
-    if (at % BLOCK_SIZE !== 0) await file.truncate(at);
-  } finally {
-    giveBack();
+async function writeDirectly(file: FileHandle, pieces: readonly Uint8Array[], memory: Buffer): Promise<void> {
+  let at = 0;
+  for (const filled of windowsOf(pieces, memory)) {
+    const whole = Math.ceil(filled / BLOCK_SIZE) * BLOCK_SIZE;
+    memory.fill(0, filled, whole);
+    await writeBlocks(file, memory.subarray(0, whole), at);
+    at += filled;
   }
+  if (at % BLOCK_SIZE !== 0) await file.truncate(at);
 }
 
 /** Fills `window` with what comes next, and tells how far; again until nothing is left. All but the last time it is full. */

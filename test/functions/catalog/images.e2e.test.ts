@@ -127,6 +127,14 @@ test('an exporter that still reads an image is asked again; one that cannot read
   expect((await ticketOf(run, DB)).disks[0]).not.toHaveProperty('image');
 });
 
+test('who looks at the members of a policy has no image read', async () => {
+  const { body } = await lab.call('GET', '/v1/policies/shop/members');
+  expect(body.members).toMatchObject([{ disks: [{ name: `${WEB}/root` }] }, { disks: [{ name: `${DB}/root` }] }]);
+  expect([c1.digestsAsked, c2.digestsAsked]).toEqual([[], []]);
+  await start();
+  expect([c1.digestsAsked, c2.digestsAsked]).toEqual([[WEB], [DB]]);
+});
+
 test('a moment that does not wait is taken all the same', async () => {
   const { run } = await start();
   await lab.call('POST', `/v1/runs/${run}/moment`);

@@ -34,6 +34,8 @@ export interface StubExporter {
   gate: Promise<void>;
   /** How runs ended, by `<run> <server>`. */
   readonly outcomes: Map<string, string>;
+  /** Servers whose images' digests were asked for. */
+  readonly digestsAsked: string[];
   addDisk(name: string, segments: number): ModelGuest;
   /** The exporter dies with all that it held. */
   stop(): Promise<void>;
@@ -54,6 +56,7 @@ export async function openStubExporter(
 ): Promise<StubExporter> {
   const members = new Map<string, Member>();
   const steps: SeenStep[] = [];
+  const digestsAsked: string[] = [];
   const faults = new Set<string>();
   const disks = new Map<string, ModelGuest>();
   const images: StubExporter['images'] = new Map();
@@ -171,10 +174,12 @@ export async function openStubExporter(
     const server = kind === 'servers' ? first : second;
     if (!owns(server, token)) return problemOf(404, 'no such server');
     if (cloud.servers.get(server)?.host !== host) return problemOf(404, 'not here');
+    const wantsDigests = request.query.get('digests') !== 'no';
+    if (kind === 'servers' && wantsDigests) digestsAsked.push(server);
     if (kind === 'servers')
       return faults.has('disks')
         ? problemOf(500, 'libvirt does not answer')
-        : { status: 200, body: { server, disks: disksOf(server) } };
+        : { status: 200, body: { server, disks: disksOf(server, wantsDigests) } };
     const key = `${first} ${server}`;
     const name = step ?? request.method;
     if (name === stub.dieBefore) {
@@ -201,18 +206,18 @@ export async function openStubExporter(
     return { status: 204 };
   };
 
-  const disksOf = (server: string) =>
+  const disksOf = (server: string, withDigests: boolean) =>
     [...disks.keys()].flatMap((name) => {
       if (!name.startsWith(`${server}/`)) return [];
       const own = name.slice(server.length + 1);
       const volume = own.includes('-') ? { kind: 'volume', volume: own } : { kind: 'local' };
       const image = images.get(name);
-      const on = image === undefined ? {} : { imageDigest: image.digest };
+      const on = image === undefined || !withDigests ? {} : { imageDigest: image.digest };
       return [{ name, size: (disks.get(name)?.segments() ?? 0) * 65_536, ...volume, ...on }];
     });
   const fake: HttpFake = await openHttpFake(answer);
   return Object.assign(stub, {
-    ...{ host, steps, faults, disks, images, outcomes, url: () => fake.url },
+    ...{ host, steps, faults, disks, images, outcomes, digestsAsked, url: () => fake.url },
     addDisk(name: string, segments: number) {
       const guest = newModelGuest({ name, segments, missing: 0, dead: () => false });
       disks.set(name, guest);

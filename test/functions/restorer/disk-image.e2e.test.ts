@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readerSettings } from '#vault/restore/open-reader.ts';
@@ -24,6 +26,8 @@ import { newTestVault, type TestVault } from '../../vault-builder.ts';
 
 const forever = new AbortController().signal;
 const ENTRY = new URL('../../../functions/restorer/read-worker.ts', import.meta.url);
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 let folder: string;
 
 beforeAll(async () => {
@@ -118,6 +122,30 @@ describe('threads', () => {
     }
     expect(asked).toBeGreaterThan(3);
     await content.return(undefined);
+  });
+
+  test('let go of what was taken: nothing of a long image stays in memory behind its taker', async () => {
+    const vault = newTestVault(openFileStore(join(folder, randomBytes(6).toString('hex'))));
+    const content = Array.from({ length: 128 }, () => randomBytes(SEGMENT_SIZE));
+    const spans = 100;
+    const segments = Array.from({ length: spans }, (_, span) =>
+      content.map((bytes, at) => ({ start: span * content.length + at, bytes })),
+    ).flat();
+    const manifest = await vault.writeDisk({ size: segments.length * SEGMENT_SIZE, segments });
+    const threads: ReadThreads = { count: 2, entry: ENTRY, settings: () => readerSettings(vault) };
+    const image = await openDiskImage({ reader: vault, manifest, threads });
+    const taken: WeakRef<Uint8Array>[] = [];
+    const stay = async () => {
+      // What a weak reference was asked for stays until the turn ends.
+      await new Promise((resolve) => setImmediate(resolve));
+      collectGarbage();
+      return taken.filter((piece) => piece.deref() !== undefined).length;
+    };
+    for await (const piece of image.content(forever)) {
+      if (piece.length === 8 * 1024 ** 2) taken.push(new WeakRef(piece));
+      if (taken.length === spans - 10) expect(await stay()).toBeLessThan(spans / 4);
+    }
+    expect(taken.length).toBe(spans);
   });
 
   test('open the vault anew when rights are renewed', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { open, truncate, writeFile } from 'node:fs/promises';
+import { open, truncate, utimes, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ChangedBlockSource } from '#vault/staging/changed-block-source.ts';
@@ -90,6 +90,15 @@ test('a raw file that is written to during the export is not passed off as one m
   await readWhole(moment, 'disk');
   await writeAt(path, 0, Buffer.alloc(1, 1));
   await expect(readWhole(moment, 'disk')).rejects.toMatchObject({ code: 'busy' });
+});
+
+test('a raw file whose content is checked later may be touched while it is read, and may not end early', async () => {
+  const path = await rawFile('image.raw', MIB);
+  const moment = await (await openSource({ path, checkedLater: true })).take(request('r1'));
+  await utimes(path, new Date(), new Date());
+  expect((await readWhole(moment, 'image')).equals(Buffer.alloc(MIB))).toBe(true);
+  await truncate(path, MIB / 2);
+  await expect(readWhole(moment, 'image')).rejects.toMatchObject({ code: 'busy' });
 });
 
 test('a header that names another file is not followed unless the format is given', async () => {

@@ -1,7 +1,10 @@
-import { copyFile, rename } from 'node:fs/promises';
+import { copyFile, rename, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { imageName } from '#vault/images.ts';
+import { digestsOf } from '../../../host-exporter/api/describe-server.ts';
+import { type MeasuredImages, openMeasuredImages } from '../../../host-exporter/changed-blocks/measured-images.ts';
+import { openImageSource } from '../../../host-exporter/libvirt/image-source.ts';
 import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
 import { lacks } from '../../setup/cache.ts';
 import { assemble, createPoints, planOf, readWhole } from '../changed-blocks/disk-model.ts';
@@ -80,13 +83,48 @@ describe.skipIf(lacks('libvirt'))("a guest of libvirt's on a base image", () => 
     expect(await state()).toMatch(/None/);
     expect(await guest.bitmaps()).toEqual(['disk ekko-r1', 'volume ekko-r1']);
     // Nodes of the backup are gone: libvirt makes another one, and a snapshot.
-    await (await source.take(request('r2', await known()))).end('abandoned');
+    await (await source.take(request('r2'))).end('abandoned');
     await guest.virsh.run(['snapshot-create-as', guest.uuid, 's1', '--disk-only', '--no-metadata']);
+  });
+
+  test('an image is read for a disk that must be read in full, and for none whose changes are recorded', async () => {
+    const read: string[] = [];
+    const measured = openMeasuredImages(undefined);
+    const counted: MeasuredImages = {
+      ...measured,
+      measure: (path, format) => {
+        read.push(path);
+        return measured.measure(path, format);
+      },
+    };
+    const digests = () => digestsOf(guest.virsh, guest.uuid, counted);
+    const [digest] = (await digests()).values();
+    expect([...(await digests())]).toEqual([[root, digest]]);
+    expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    read.length = 0;
+    const { request } = createPoints();
+    await (await source.take(request('r1'))).end('committed');
+    // Nova does that to the images in use.
+    await utimes(directory.file('0123abcd'), new Date(), new Date());
+    expect([...(await digests())]).toEqual([]);
+    expect(await source.images?.()).toEqual([]);
+    expect(read).toEqual([]);
+    // The image itself can be had all the same.
+    const name = imageName(digest ?? '');
+    const itself = openImageSource(guest.virsh, guest.uuid, [name], counted);
+    expect(await itself.disks()).toMatchObject([{ name }]);
+    const moment = await itself.take(request('r2'));
+    await utimes(directory.file('0123abcd'), new Date(), new Date());
+    expect((await readWhole(moment, name)).equals(image.subarray(0, 2 * MIB))).toBe(true);
+    await moment.end('committed');
+    await source.settle('r1', 'abandoned');
+    expect([...(await digests())]).toEqual([[root, digest]]);
   });
 
   test('an exporter that dies while depths are shown leaves nothing that would keep the backup from ending', async () => {
     const { request } = createPoints();
-    const moment = await source.take(request('r1', await known()));
+    const image = await known();
+    const moment = await source.take(request('r1', image));
     const question = JSON.stringify({ execute: 'query-named-block-nodes', arguments: { flat: true } });
     const answer = JSON.parse(await guest.virsh.run(['qemu-monitor-command', guest.uuid, question]));
     const nodes = (answer as { return: { file: string; drv: string; 'node-name': string }[] }).return;
@@ -100,7 +138,7 @@ describe.skipIf(lacks('libvirt'))("a guest of libvirt's on a base image", () => 
     await next.cleanUp();
     expect(await exports()).toEqual([]);
     expect(await state()).toMatch(/None/);
-    const again = await next.take(request('r2', await known()));
+    const again = await next.take(request('r2', image));
     expect(planOf(again, root).plan).toMatchObject({ base: 'r0' });
     await again.end('committed');
     await moment.end('abandoned').catch(() => undefined);

@@ -55,6 +55,14 @@ test('a file that is there is not written over', async () => {
   expect(await readFile(path, 'utf8')).not.toBe('other');
 });
 
+test('many files are written at a time, whole', async () => {
+  const bodies = Array.from({ length: 7 }, (_, i) => [randomBytes(5 * MIB + i)]);
+  const paths = bodies.map((_, i) => join(folder, String(i)));
+  const written = await Promise.all(bodies.map((body, i) => writeNewFileDirectly(paths[i] ?? '', body)));
+  for (const [i, body] of bodies.entries())
+    if (written[i]) expect(digest(await readFile(paths[i] ?? ''))).toBe(digest(Buffer.concat(body)));
+});
+
 test.each(['open', 'write'] as const)(
   'where the file system refuses the %s, objects are written all the same',
   async (at) => {
