@@ -30,18 +30,22 @@ export function addInstall(program: Command, run: Runner): void {
     .option('--mail-from <address>', 'who those mails come from');
   withEvery(command).action((options: InstallArguments) =>
     run(options, async ({ screen }) => {
-      const [{ openCloud }, { checkInstallation, install }, { checkCatalogUrl, readWorkbooks }, { describeSteps }] =
-        await Promise.all([
-          import('../cloud/open-cloud.ts'),
-          import('../install/install.ts'),
-          import('../install/workbooks.ts'),
-          import('../install/describe-steps.ts'),
-        ]);
+      const [
+        { openCloud },
+        { checkInstallation, install },
+        { checkCatalogUrl, checkZaqarUrl, readWorkbooks },
+        { describeSteps },
+      ] = await Promise.all([
+        import('../cloud/open-cloud.ts'),
+        import('../install/install.ts'),
+        import('../install/workbooks.ts'),
+        import('../install/describe-steps.ts'),
+      ]);
       const catalog = checkCatalogUrl(options.catalog ?? process.env['EKKO_CATALOG']);
       const { zaqar, mailServer: mail_server, mailFrom: mail_from } = options;
       const workbooks = await readWorkbooks({
         catalog,
-        ...(zaqar !== undefined && { zaqar }),
+        ...(zaqar !== undefined && { zaqar: checkZaqarUrl(zaqar) }),
         ...(mail_server !== undefined && { mail_server }),
         ...(mail_from !== undefined && { mail_from }),
       });

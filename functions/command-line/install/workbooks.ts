@@ -55,11 +55,26 @@ export function workbookOf(source: string, places: Places): Workbook {
 
 /** Throws `bad-input` for what is no URL of a catalog. */
 export function checkCatalogUrl(url: string | undefined): string {
-  const usable = url !== undefined && URL.canParse(url) && /^https?:\/\/[^@?#\s]+$/.test(url);
-  if (usable) return url.replace(/\/+$/, '');
+  const plain = plainUrl(url);
+  if (plain !== undefined) return plain;
   const found = url === undefined ? 'is not given' : 'is no http: or https: URL without credentials and query';
   throw new EkkoError(
     'bad-input',
     `The URL of Ekko's catalog ${found}: name it by --catalog or EKKO_CATALOG, as Mistral's executors reach it.`,
   );
+}
+
+/** Throws `bad-input` for what is no URL of a Zaqar. With its version at the end every message would be lost. */
+export function checkZaqarUrl(url: string): string {
+  const plain = plainUrl(url);
+  if (plain !== undefined && !/\/v[\d.]+$/.test(plain)) return plain;
+  throw new EkkoError(
+    'bad-input',
+    'The URL of Zaqar is no http: or https: URL without version, credentials and query: name it by --zaqar as https://zaqar.example.org:8888.',
+  );
+}
+
+function plainUrl(url: string | undefined): string | undefined {
+  const usable = url !== undefined && URL.canParse(url) && /^https?:\/\/[^@?#\s]+$/.test(url);
+  return usable ? url.replace(/\/+$/, '') : undefined;
 }

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { checkCatalogUrl, readWorkbooks, workbookOf } from '../../../../functions/command-line/install/workbooks.ts';
+import {
+  checkCatalogUrl,
+  checkZaqarUrl,
+  readWorkbooks,
+  workbookOf,
+} from '../../../../functions/command-line/install/workbooks.ts';
 
 const SOURCE = `---
 # Stays.
@@ -51,4 +56,16 @@ test.each([undefined, '', 'ekko.example.org', 'ftp://x', 'https://user:secret@x'
 
 test('the last slash of a URL is left out', () => {
   expect(checkCatalogUrl('https://ekko.example.org/')).toBe('https://ekko.example.org');
+});
+
+test.each(['zaqar.example.org', 'https://u:secret@zaqar.example.org', 'https://zaqar.example.org/v2', 'https://z/v2/'])(
+  '%s is no URL of a Zaqar, which is said without what may be secret in it',
+  (url) => {
+    expect(() => checkZaqarUrl(url)).toThrow(/--zaqar/);
+    expect(() => checkZaqarUrl(url)).not.toThrow(/secret/);
+  },
+);
+
+test('the URL of a Zaqar is taken without its last slash', () => {
+  expect(checkZaqarUrl('http://zaqar.example.org:8888/')).toBe('http://zaqar.example.org:8888');
 });
