@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf, EkkoError } from '#vault/errors.ts';
-import type { Caller } from '../caller.ts';
+import type { ActingCaller } from '../acting-caller.ts';
 import type { Images } from '../cloud/images.ts';
 import type { ImageSource } from './disk-image-source.ts';
 import { FINISHED, UNFINISHED } from './plan-disk.ts';
@@ -11,8 +11,8 @@ import { gibOf, type RestoredDisk } from './restore-record.ts';
 export interface DiskCopy {
   readonly disk: RestoredDisk;
   readonly images: Images;
-  /** Whose token is used: of those that came by, the last. */
-  readonly caller: () => Caller;
+  /** Whose token is used. */
+  readonly acting: ActingCaller;
   readonly open: () => Promise<ImageSource>;
   /** Writes down how the disk is. Throws where the restore is no longer this process's. */
   readonly note: (change: Partial<RestoredDisk>) => Promise<void>;
@@ -57,22 +57,30 @@ export async function copyDisk(copy: DiskCopy): Promise<void> {
 }
 
 async function makeImage(copy: DiskCopy, image: string): Promise<ImageSource> {
-  const { images, caller, disk, signal } = copy;
+  const { images, acting, disk } = copy;
   const source = await copy.open();
   await copy.note({ bytesTotal: source.length });
   const { imageName: name, properties } = disk;
-  await images.create(caller(), {
-    id: image,
-    name,
-    minDisk: gibOf(disk.size),
-    properties: { ...properties, ...UNFINISHED },
-  });
-  const sum = createHash('sha512');
-  const content = counted(source.content(signal), sum, copy.progress);
-  await images.send(caller(), image, { length: source.length, content, signal });
-  await checkImage(copy, image, source.length, sum.digest('hex'));
-  await images.publish(caller(), image, FINISHED);
+  const wanted = { id: image, name, minDisk: gibOf(disk.size), properties: { ...properties, ...UNFINISHED } };
+  await acting.act((caller) => images.create(caller, wanted));
+  const sha512 = await sendImage(copy, image, source);
+  await checkImage(copy, image, source.length, sha512);
+  await acting.act((caller) => images.publish(caller, image, FINISHED));
   return source;
+}
+
+/** Gives back the digest of what was sent. Not tried again: nobody knows what Glance thinks of an image whose content it has refused. */
+async function sendImage({ images, acting, progress, signal }: DiskCopy, image: string, source: ImageSource) {
+  const sum = createHash('sha512');
+  const content = counted(source.content(signal), sum, progress);
+  const caller = acting.current();
+  try {
+    await images.send(caller, image, { length: source.length, content, signal });
+  } catch (error) {
+    if (codeOf(error) === 'token-refused') acting.refuse(caller.token);
+    throw error;
+  }
+  return sum.digest('hex');
 }
 
 async function* counted(
@@ -90,8 +98,8 @@ async function* counted(
 }
 
 /** An image service whose line broke may take what it has for the whole. */
-async function checkImage({ images, caller }: DiskCopy, id: string, length: number, sha512: string): Promise<void> {
-  const found = await images.find(caller(), id);
+async function checkImage({ images, acting }: DiskCopy, id: string, length: number, sha512: string): Promise<void> {
+  const found = await acting.act((caller) => images.find(caller, id));
   if (found === undefined)
     throw new EkkoError('target-failed', `Image ${id} is gone: somebody has deleted it while it was made.`);
   if (found.status !== 'active' || found.size !== length)
@@ -107,9 +115,9 @@ async function checkImage({ images, caller }: DiskCopy, id: string, length: numb
 }
 
 /** What cannot be removed stays hidden, and says that it is unfinished. */
-async function removeQuietly({ images, caller }: DiskCopy, image: string): Promise<void> {
+async function removeQuietly({ images, acting }: DiskCopy, image: string): Promise<void> {
   try {
-    await images.remove(caller(), image);
+    await acting.act((caller) => images.remove(caller, image));
   } catch (error) {
     if (codeOf(error) === undefined) throw error;
   }

@@ -1,7 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { codeOf } from '#vault/errors.ts';
 import { newLogger } from '../../rim/observability.ts';
-import type { Caller } from '../caller.ts';
+import type { ActingCaller } from '../acting-caller.ts';
 import type { Images } from '../cloud/images.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyDisk } from './copy-disk.ts';
@@ -13,8 +13,8 @@ import type { RestoredDisk, RestoreEnd, RestoreRecord } from './restore-record.t
 /** A restore that this process works on. */
 export interface RestoreWork {
   readonly restore: string;
-  /** Whose token is used now. */
-  caller: Caller;
+  /** Whose token is used. */
+  readonly acting: ActingCaller;
   readonly tenant: TenantVault;
   /** Bytes that the images have by now, by disk. */
   readonly progress: Map<string, number>;
@@ -71,7 +71,7 @@ async function copyOne(work: RestoreWork, settings: WorkSettings, disk: Restored
   };
   try {
     await copyDisk({
-      ...{ disk, note, images: settings.images, signal: end.signal, caller: () => work.caller },
+      ...{ disk, note, images: settings.images, signal: end.signal, acting: work.acting },
       open: () =>
         settings.openSource({ reader: tenant.vault, manifest: disk.manifest, settings: tenant.readerSettings }),
       progress: (bytes) => void progress.set(disk.name, bytes),

@@ -44,15 +44,15 @@ const start = (wish: object, token = 'alice') =>
   lab.call('POST', '/v1/restores', { token, body: { vault: 'main', point, ...wish } });
 const look = (id: string, token = 'alice') => lab.call('GET', `/v1/restores/${id}`, { token });
 
-async function until(id: string, is: (body: LabAnswer['body']) => boolean): Promise<LabAnswer['body']> {
+async function until(id: string, is: (body: LabAnswer['body']) => boolean, token?: string): Promise<LabAnswer['body']> {
   for (let tries = 0; tries < 1000; tries++) {
-    const { body } = await look(id);
+    const { body } = await look(id, token);
     if (is(body)) return body;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error(`It does not come to that: ${JSON.stringify((await look(id)).body)}`);
 }
-const ended = (id: string) => until(id, ({ state }) => state !== 'copying');
+const ended = (id: string, token?: string) => until(id, ({ state }) => state !== 'copying', token);
 
 const openVault = () => lab.vaults.look('a', 'swift:backups');
 
@@ -266,6 +266,19 @@ describe('a restore that goes wrong', () => {
     expect(done.state).toBe('complete');
     expect([...lab.glance.images.keys()]).toEqual([done.disks[0].image]);
   }, 20_000);
+});
+
+test('a token that ends sooner, of somebody who looks, is not the one that a restore goes on with', async () => {
+  lab.cloud.tokens.set('brief', { project: 'a', roles: ['member'], expiresAt: Date.now() + 60_000 });
+  const open = closeGate(500_000);
+  const { body } = await start({ server: WEB, disks: ['root'] });
+  await until(body.restore, ({ bytesDone }) => bytesDone > 0);
+  expect((await look(body.restore, 'brief')).status).toBe(200);
+  lab.cloud.tokens.delete('brief');
+  open();
+  // Who may only read gives it no other token.
+  expect((await ended(body.restore, 'reader')).state).toBe('complete');
+  expect(lab.glance.requests.filter((each) => each.endsWith('/file'))).toHaveLength(1);
 });
 
 describe('cancelled', () => {
