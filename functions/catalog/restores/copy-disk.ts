@@ -1,10 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import pRetry from 'p-retry';
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { ActingCaller } from '../acting-caller.ts';
 import type { Images } from '../cloud/images.ts';
 import type { ImageSource } from './disk-image-source.ts';
 import { FINISHED, UNFINISHED } from './plan-disk.ts';
+import { Lost } from './restore-changes.ts';
 import { gibOf, type RestoredDisk } from './restore-record.ts';
 
 /** One disk that becomes an image. */
@@ -14,7 +16,7 @@ export interface DiskCopy {
   /** Whose token is used. */
   readonly acting: ActingCaller;
   readonly open: () => Promise<ImageSource>;
-  /** Writes down how the disk is. Throws where the restore is no longer this process's. */
+  /** Writes down how the disk is. Throws `Lost`, and what the registry throws. */
   readonly note: (change: Partial<RestoredDisk>) => Promise<void>;
   readonly progress: (bytesDone: number) => void;
   readonly signal: AbortSignal;
@@ -23,6 +25,8 @@ export interface DiskCopy {
 /** How often a disk is begun at most, by whichever processes. */
 const MOST_ATTEMPTS = 5;
 const PAUSE_MS = 2000;
+/** Each after twice the pause of the one before: a minute in all. */
+const NOTE_RETRIES = 5;
 /** What may have passed the next time. */
 const PASSING: ReadonlySet<string> = new Set(['cloud-failed', 'store-failed']);
 
@@ -38,21 +42,35 @@ export async function copyDisk(copy: DiskCopy): Promise<void> {
     attempts++;
     // Written down before it is made: whoever comes after a death knows what to remove.
     await copy.note({ state: 'copying', image, attempts, bytesDone: 0 });
-    try {
-      const { length } = await makeImage(copy, image);
-      await copy.note({ state: 'complete', bytesTotal: length, bytesDone: length });
-      return;
-    } catch (error) {
-      await removeQuietly(copy, image);
-      copy.signal.throwIfAborted();
-      const code = codeOf(error);
-      if (code === undefined || !(error instanceof Error)) throw error;
-      if (attempts >= MOST_ATTEMPTS || (code !== 'token-refused' && !PASSING.has(code)))
-        return copy.note({ state: 'failed', bytesDone: 0, problem: error.message.slice(0, 1000) });
-      if (code === 'token-refused') throw error;
-      before = undefined;
-      await pause(PAUSE_MS * attempts, undefined, { signal: copy.signal });
-    }
+    const made = await makeImage(copy, image).catch((error: unknown) => ({ error }));
+    if (!('error' in made)) return noteComplete(copy, image, made.length);
+    await removeQuietly(copy, image);
+    copy.signal.throwIfAborted();
+    const { error } = made;
+    const code = codeOf(error);
+    if (code === undefined || !(error instanceof Error)) throw error;
+    if (attempts >= MOST_ATTEMPTS || (code !== 'token-refused' && !PASSING.has(code)))
+      return copy.note({ state: 'failed', bytesDone: 0, problem: error.message.slice(0, 1000) });
+    if (code === 'token-refused') throw error;
+    before = undefined;
+    await pause(PAUSE_MS * attempts, undefined, { signal: copy.signal });
+  }
+}
+
+/** A registry that fails costs no image that is whole: its record names it. One that is another process's by now does not. */
+async function noteComplete({ note, signal, ...copy }: DiskCopy, image: string, length: number): Promise<void> {
+  let noted = false;
+  const write = async () => {
+    await note({ state: 'complete', bytesTotal: length, bytesDone: length });
+    noted = true;
+  };
+  const shouldRetry = ({ error }: { error: Error }) => codeOf(error) === 'store-failed';
+  try {
+    await pRetry(write, { retries: NOTE_RETRIES, minTimeout: PAUSE_MS, signal, shouldRetry });
+  } catch (error) {
+    if (noted) return;
+    if (error instanceof Lost) await removeQuietly(copy, image);
+    throw error;
   }
 }
 
@@ -115,7 +133,7 @@ async function checkImage({ images, acting }: DiskCopy, id: string, length: numb
 }
 
 /** What cannot be removed stays hidden, and says that it is unfinished. */
-async function removeQuietly({ images, acting }: DiskCopy, image: string): Promise<void> {
+async function removeQuietly({ images, acting }: Pick<DiskCopy, 'images' | 'acting'>, image: string): Promise<void> {
   try {
     await acting.act((caller) => images.remove(caller, image));
   } catch (error) {

@@ -2,6 +2,9 @@ import { requireRecord, type Versioned } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { DiskState, RestoredDisk, RestoreRecord } from './restore-record.ts';
 
+/** The restore is not this process's any more: another one's, or ended. */
+export class Lost extends Error {}
+
 /** By project and restore: what is being written in this process. */
 const turns = new Map<string, Promise<unknown>>();
 

@@ -7,9 +7,9 @@ import { requireRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { TenantVault, TenantVaults } from '../vaults/tenant-vaults.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
-import { updateRestore } from './restore-changes.ts';
+import { Lost, updateRestore } from './restore-changes.ts';
 import type { RestoreRecord } from './restore-record.ts';
-import { Lost, type RestoreWork, type WorkSettings, workOn } from './work-on-restore.ts';
+import { type RestoreWork, type WorkSettings, workOn } from './work-on-restore.ts';
 
 /** Restores that this process works on. Any other process goes on with one whose own has died. */
 export interface RunningRestores {

@@ -7,7 +7,7 @@ import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyDisk } from './copy-disk.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
 import { releasePoint } from './read-hold.ts';
-import { isDone, withDisk } from './restore-changes.ts';
+import { isDone, Lost, withDisk } from './restore-changes.ts';
 import type { RestoredDisk, RestoreEnd, RestoreRecord } from './restore-record.ts';
 
 /** A restore that this process works on. */
@@ -32,9 +32,6 @@ export interface WorkSettings {
   readonly limit: LimitFunction;
   readonly now: () => Date;
 }
-
-/** The restore is not this process's any more: another one's, or ended. */
-export class Lost extends Error {}
 
 /** Of one restore at a time: others want their turn too. */
 const DISKS_AT_ONCE = 2;
