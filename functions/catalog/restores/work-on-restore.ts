@@ -6,7 +6,7 @@ import type { Images } from '../cloud/images.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyDisk } from './copy-disk.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
-import { releasePoint } from './read-hold.ts';
+import { holdPoint, releasePoint } from './read-hold.ts';
 import { isDone, Lost, withDisk } from './restore-changes.ts';
 import type { RestoredDisk, RestoreEnd, RestoreRecord } from './restore-record.ts';
 
@@ -37,10 +37,12 @@ export interface WorkSettings {
 const DISKS_AT_ONCE = 2;
 
 /** Makes all images that are not made yet. Throws where somebody else has to go on. */
-export async function workOn(work: RestoreWork, settings: WorkSettings, { disks }: RestoreRecord): Promise<void> {
+export async function workOn(work: RestoreWork, settings: WorkSettings, record: RestoreRecord): Promise<void> {
+  const { disks } = record;
   const { change, now, limit } = settings;
   const beat = setInterval(() => void showLife(work, settings), settings.beatMs);
   try {
+    await keepHeld(work, record, now());
     const turns = pLimit(DISKS_AT_ONCE);
     const left = disks.filter(({ state }) => !isDone(state));
     const copies = await Promise.allSettled(
@@ -54,6 +56,15 @@ export async function workOn(work: RestoreWork, settings: WorkSettings, { disks 
     throw error;
   } finally {
     clearInterval(beat);
+  }
+}
+
+/** It is held since it was begun, unless that ended badly. Where it cannot be, reading tells what is missing. */
+async function keepHeld({ tenant, restore }: RestoreWork, { point }: RestoreRecord, now: Date): Promise<void> {
+  try {
+    await holdPoint(tenant.vault, restore, point, now);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
   }
 }
 

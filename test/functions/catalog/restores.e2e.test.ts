@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EkkoError } from '#vault/errors.ts';
 import { Folder } from '#vault/store/object-names.ts';
+import { holdPoint } from '../../../functions/catalog/restores/read-hold.ts';
 import { restored } from '../../restored.ts';
 import { guestView } from '../restorer/guest-view.ts';
 import { type Lab, type LabAnswer, openLab } from './lab.ts';
@@ -99,6 +101,49 @@ describe('a restore', () => {
     ]);
     open();
     await ended(body.restore);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+  });
+
+  test('of a repeat that finds a newer point holds that one, whatever was held before', async () => {
+    const id = randomUUID();
+    await holdPoint(await openVault(), id, point, new Date());
+    const newest = await backUp();
+    const open = closeGate(100_000);
+    await start({ id, point: 'latest', group: 'shop', disks: [ROOT] });
+    const holds = [...(await openVault()).journal.state().holds.values()];
+    expect(holds.map(({ points }) => points)).toEqual([[newest]]);
+    open();
+    await ended(id);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+  });
+
+  test('that cannot be written down holds nothing', async () => {
+    const { create } = lab.registry;
+    lab.registry.create = async (key, ...rest) => {
+      if (key.startsWith('restores/')) throw new EkkoError('store-failed', 'The registry is away.');
+      return create(key, ...rest);
+    };
+    expect((await start({ server: WEB })).status).toBe(502);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+    expect([lab.glance.images.size, lab.vaults.openNow()]).toEqual([0, 0]);
+  });
+
+  test('that was written down though nobody heard of it is held again by who goes on with it', async () => {
+    const id = randomUUID();
+    const { create } = lab.registry;
+    lab.registry.create = async (key, ...rest) => {
+      const answer = await create(key, ...rest);
+      if (!key.startsWith('restores/')) return answer;
+      lab.registry.create = create;
+      throw new EkkoError('store-failed', 'The answer was lost.');
+    };
+    const open = closeGate(100_000);
+    expect((await start({ id, server: WEB, disks: ['root'] })).status).toBe(502);
+    await start({ id, server: WEB, disks: ['root'] });
+    await until(id, ({ bytesDone }) => bytesDone > 0);
+    expect((await openVault()).journal.state().holds.size).toBe(1);
+    open();
+    expect((await ended(id)).state).toBe('complete');
     expect((await openVault()).journal.state().holds.size).toBe(0);
   });
 
