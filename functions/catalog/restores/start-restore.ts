@@ -105,19 +105,3 @@ function buildOf({ build, server }: RestoreWish, point: RestorePoint, names: str
   if (server === undefined) throw new EkkoError('bad-input', 'Which server is to be built? Name it as server.');
   return checkBuild(planBuild(point, server, names, build), point.id);
 }
-
-/** The vault of a restore, for what is done to it at once. */
-export async function withTenant<T>(
-  { registry, tenants }: Catalog,
-  caller: Caller,
-  vault: string,
-  work: (tenant: TenantVault) => Promise<T>,
-): Promise<T> {
-  const { value } = await requireRecord(registry, 'vaults', caller.project, vault);
-  const tenant = await tenants.open(caller, value);
-  try {
-    return await work(tenant);
-  } finally {
-    await tenant.close();
-  }
-}
