@@ -1,3 +1,4 @@
+import { document } from './document-schema.ts';
 import { POLICY_SCHEMA } from './policies/policy-schema.ts';
 import { NAME, UUID } from './schemas.ts';
 import { TOPOLOGY_SCHEMA } from './topology/topology-schema.ts';
@@ -12,18 +13,6 @@ const next = { ...text, description: 'The marker of the next page; absent on the
 const flag = { type: 'boolean' } as const;
 const listOf = (items: object) => ({ type: 'array', items }) as const;
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` }) as const;
-
-/** Required: all but those whose names end in `?`. */
-function document(fields: Record<string, object>, description?: string) {
-  const entries = Object.entries(fields);
-  return {
-    type: 'object',
-    ...(description === undefined ? {} : { description }),
-    required: entries.flatMap(([name]) => (name.endsWith('?') ? [] : [name])),
-    properties: Object.fromEntries(entries.map(([name, schema]) => [name.replace(/\?$/, ''), schema])),
-    additionalProperties: false,
-  } as const;
-}
 
 const point = {
   ...{ point: run, group: text, takenAt: time, disks: { type: 'integer' }, size: bytes },

@@ -23,7 +23,6 @@ export interface Catalog {
   /** How exporters reach this API. */
   readonly publicUrl: string;
   readonly limits: { readonly requestsPerMinute: number; readonly refusalsPerMinute: number };
-  /** Whether exporters may be registered by plain HTTP: on loopback only otherwise. */
   readonly now: () => Date;
 }
 

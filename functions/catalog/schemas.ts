@@ -1,4 +1,5 @@
 import { NAME_PATTERN } from './policies/policy-schema.ts';
+import { HYPERVISOR_PROPERTY } from './restores/plan-disk.ts';
 
 /** Bodies that callers send, as JSON Schema 2020-12: what the service checks by, and what the OpenAPI document shows. */
 const text = { type: 'string', minLength: 1, maxLength: 1024 } as const;
@@ -99,12 +100,9 @@ export const RESTORE_WISH = closed(
     target: { const: 'image', default: 'image' },
     properties: {
       ...{ type: 'object', default: {}, maxProperties: 64, additionalProperties: { type: 'string', maxLength: 255 } },
-      // What begins otherwise is Glance's own, or decides who may read the image.
-      propertyNames: {
-        pattern: '^(hw_|os_(?!glance|hash|hidden)|img_(?!signature)|(kernel_id|ramdisk_id|architecture)$)',
-      },
+      propertyNames: { pattern: HYPERVISOR_PROPERTY.source },
       description:
-        'Properties of the image that a server boots from: hw_…, os_…, img_…, kernel_id, ramdisk_id, architecture.',
+        'Properties of the image that a server boots from: hw_…, os_…, img_…, kernel_id, ramdisk_id, architecture, hypervisor_type, vm_mode.',
     },
     build: BUILD_WISH,
   },

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import { askService } from './call-service.ts';
 
 /** An execution of a workflow as Mistral's API shows it. */
@@ -25,6 +26,8 @@ export interface Executions {
   /** Likewise of one execution and all that it started. */
   allOf(id: string): Promise<string>;
 }
+
+const AT_ONCE = 8;
 
 export function executionsOf(url: string, token: string): Executions {
   const get = <T>(path: string) => askService<T>(token, 'GET', `${url}/${path}`);
@@ -53,7 +56,9 @@ export function executionsOf(url: string, token: string): Executions {
 
   async function everythingOf(path: string): Promise<string> {
     const { executions: all } = await get<{ executions: Execution[] }>(path);
-    return (await Promise.all(all.map(({ id }) => fieldsOf(id)))).join('\n');
+    // More at once than Mistral has connections to its database wait for one another, and some in vain.
+    const limit = pLimit(AT_ONCE);
+    return (await Promise.all(all.map(({ id }) => limit(() => fieldsOf(id))))).join('\n');
   }
 
   async function fieldsOf(id: string): Promise<string> {

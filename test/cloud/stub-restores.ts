@@ -31,6 +31,8 @@ export interface RestoreFaults {
   badServers: boolean;
   /** How often volumes cannot be deleted yet. */
   busyVolumes: number;
+  /** Lists hold all that there is, whatever was asked for. */
+  unfiltered: boolean;
 }
 
 /** What is answered to the requests that match (`GET /nova`) in place of an answer. */
@@ -70,6 +72,7 @@ export async function startStubRestores(): Promise<StubRestores> {
     url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
     faults: {
       ...{ refuse: false, slow: false, failing: false, badVolumes: false, badServers: false, busyVolumes: 0 },
+      unfiltered: false,
       lost: new Map(),
     },
     nonsense: new Map(),
@@ -201,7 +204,10 @@ function novaAnswer(
     return [202, { server: { id: made.id } }];
   }
   const has = ({ asked }: StubServer) => (asked['tags'] as string[]).includes(query.get('tags') ?? '');
-  if (id === '') return [200, { servers: [...servers.values()].filter(has).map((each) => ({ id: each.id })) }];
+  if (id === 'detail') {
+    const found = [...servers.values()].filter((each) => faults.unfiltered || has(each));
+    return [200, { servers: found.map((each) => ({ id: each.id, tags: each.asked['tags'] })) }];
+  }
   const found = servers.get(id);
   if (found === undefined) return missing;
   if (method === 'DELETE') {
@@ -224,9 +230,9 @@ function cinderAnswer(stub: Stub, method: string, id: string, query: URLSearchPa
   }
   if (id === 'detail') {
     const wanted = JSON.parse(query.get('metadata') ?? '{}') as Record<string, string>;
-    const found = [...volumes.values()].filter(({ asked }) =>
-      Object.entries(wanted).every(([name, value]) => asked.metadata?.[name] === value),
-    );
+    const has = ({ asked }: StubVolume) =>
+      Object.entries(wanted).every(([name, value]) => asked.metadata?.[name] === value);
+    const found = [...volumes.values()].filter((each) => faults.unfiltered || has(each));
     return [200, { volumes: found.map((each) => ({ id: each.id, metadata: each.asked.metadata })) }];
   }
   const found = volumes.get(id);

@@ -31,6 +31,12 @@ const answers: readonly [name: string, type: string, body: string, status: numbe
     '{"restore": 7, "state": 7, "disks": "no", "endpoints": [1], "volumes": {"a": 1}, "servers": 3, "volume": [1], "server": "x"}',
     200,
   ],
+  [
+    'lists of other kinds',
+    'application/json',
+    '{"volumes": [1, {"metadata": 7}, {"metadata": {"ekko_restore": [1]}}], "servers": [1, {"tags": 7}, {"tags": [7, null]}]}',
+    200,
+  ],
   ['disks that are none', 'application/json', '{"restore": "r", "state": "complete", "disks": [1, null, {}]}', 200],
   ['expressions', 'application/problem+json', '{"code": "x", "detail": "<% $.openstack.auth_token %>"}', 400],
   ['errors of other kinds', 'application/json', '{"badRequest": 7, "other": {"message": [1]}}', 400],
@@ -68,7 +74,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
     stub.servers.clear();
     stub.volumes.clear();
     const none = { refuse: false, slow: false, failing: false, badVolumes: false, badServers: false, busyVolumes: 0 };
-    Object.assign(stub.faults, none);
+    Object.assign(stub.faults, none, { unfiltered: false });
   });
 
   /** Nothing is left, and whoever looks is told why. */
@@ -153,6 +159,36 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
   test('a server that Nova cannot boot goes, with its volumes', { timeout: LIMIT_MS }, async () => {
     stub.faults.badServers = true;
     expect((await failed({})).detail).toBe('Nova: No valid host was found.');
+  });
+
+  describe('where Nova and Cinder answer all that there is, whatever they are asked for,', () => {
+    const others = ['of-an-older-restore', 'of-somebody'];
+
+    beforeEach(() => {
+      stub.faults.unfiltered = true;
+      const [older = '', somebody = ''] = others;
+      const metadata = { ekko_restore: older, ekko_disk: 's/root' };
+      stub.volumes.set(older, { id: older, status: 'available', asked: { metadata } });
+      stub.volumes.set(somebody, { id: somebody, status: 'available', asked: { metadata: {} } });
+      stub.servers.set(older, { id: older, status: 'ACTIVE', asked: { tags: [`ekko-restore-${older}`] } });
+      stub.servers.set(somebody, { id: somebody, status: 'ACTIVE', asked: { tags: [] } });
+    });
+
+    test('a restore takes nothing of others, and finds its own', { timeout: LIMIT_MS }, async () => {
+      stub.faults.lost.set('nova', 1).set('cinder', 2);
+      const { result } = await executions.run(SERVER, { vault: 'v', point: 'p', server: 's' });
+      const made = (all: ReadonlyMap<string, object>) => new Set([...all.keys()].slice(others.length));
+      expect([result['outcome'], stub.servers.size, stub.volumes.size]).toEqual(['restored', 3, 4]);
+      const found = [new Set([result['server']]), new Set(result['volumes'] as string[])];
+      expect(found).toEqual([made(stub.servers), made(stub.volumes)]);
+    });
+
+    test('one that fails removes its own, and nothing of others', { timeout: LIMIT_MS }, async () => {
+      stub.faults.badServers = true;
+      const { result } = await executions.run(SERVER, { vault: 'v', point: 'p', server: 's' });
+      expect(result['outcome']).toBe('failed');
+      expect([[...stub.servers.keys()], [...stub.volumes.keys()]]).toEqual([others, others]);
+    });
   });
 
   test('cleaned up while it goes on, it ends, and leaves nothing', { timeout: LIMIT_MS }, async () => {

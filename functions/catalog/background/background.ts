@@ -73,12 +73,15 @@ async function carryOut<K extends BackgroundPlace['kind']>(
   begun: RecordOf<K>,
   work: (id: string) => Promise<Outcome<RecordOf<K>>>,
 ): Promise<void> {
+  let beating = Promise.resolve();
   const beat = setInterval(() => {
     const seen = { ...begun, seenAt: catalog.now().toISOString() };
-    void rewrite(catalog, place, seen).catch(() => undefined);
+    beating = beating.then(() => rewrite(catalog, place, seen)).catch(() => undefined);
   }, BEAT_MS).unref();
   const outcome = await work(begun.id).catch((error: unknown) => ({ problem: wordsOf(error) }));
   clearInterval(beat);
+  // One that is under way would write over the end, where a store tells both that they were first.
+  await beating;
   const state = 'problem' in outcome && outcome.problem !== undefined ? 'failed' : 'done';
   const ended = { ...begun, ...outcome, state, endedAt: catalog.now().toISOString() } as RecordOf<K>;
   // Should the registry be away, the record shows no life any more, and is taken for failed.

@@ -1,4 +1,4 @@
-import { codeOf } from '#vault/errors.ts';
+import { placeReadHold, releaseReadHold } from '#vault/journal/read-holds.ts';
 import type { Vault } from '#vault/vault.ts';
 
 /**
@@ -17,21 +17,11 @@ export async function whileRead<T>(
   );
   const hold = standing?.hold ?? `copy-${point}-${now().getTime()}`;
   if (standing === undefined) {
-    const placed = { hold, points: [point], reason, host: 'catalog', process: 'copy', at: now().toISOString() };
-    await journal.append(() => ({ type: 'hold-placed', kind: 'read', ...placed }));
+    await placeReadHold(journal, { hold, points: [point], reason, host: 'catalog', process: 'copy' }, now());
   }
   try {
     return await work();
   } finally {
-    await release(journal, hold, now).catch(() => undefined);
-  }
-}
-
-async function release(journal: Vault['journal'], hold: string, now: () => Date): Promise<void> {
-  try {
-    await journal.append(() => ({ type: 'hold-released', hold, at: now().toISOString() }));
-  } catch (error) {
-    // Somebody else has released it.
-    if (codeOf(error) !== 'bad-input') throw error;
+    await releaseReadHold(journal, hold, now()).catch(() => undefined);
   }
 }

@@ -2,10 +2,10 @@ import { codeOf } from '#vault/errors.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type Images, imagesAt } from '../cloud/images.ts';
+import { withVault } from '../vaults/with-vault.ts';
 import { releasePoint } from './read-hold.ts';
 import { updateRestore, withDisk } from './restore-changes.ts';
 import type { RestoredDisk, RestoreRecord } from './restore-record.ts';
-import { withTenant } from './start-restore.ts';
 
 /** Which images are removed: those that are not complete; also those that were to become volumes; all. */
 export type RemovedImages = 'unfinished' | 'volumes' | 'all';
@@ -55,7 +55,7 @@ async function removed(images: Images, caller: Caller, disk: RestoredDisk): Prom
 /** A point that is held for too long does no harm: the restore has ended all the same. */
 async function release(catalog: Catalog, caller: Caller, { vault, restore }: RestoreRecord): Promise<void> {
   try {
-    await withTenant(catalog, caller, vault, (tenant) => releasePoint(tenant.vault, restore, catalog.now()));
+    await withVault(catalog, caller, vault, (tenant) => releasePoint(tenant.vault, restore, catalog.now()));
   } catch (error) {
     if (codeOf(error) === undefined) throw error;
   }

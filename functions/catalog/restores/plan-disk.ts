@@ -8,8 +8,11 @@ export const FINISHED = { ekko_state: 'finished' } as const;
 
 const MOST_PROPERTIES = 60;
 const LONGEST_VALUE = 255;
-/** How the hypervisor is to treat it. Signatures are of the content that it was; what begins with `os_glance` and `os_hash` is Glance's own. */
-const OF_USE =
+/**
+ * Names of an image's properties that tell how the hypervisor is to treat it. Others decide who may read it; signatures are of the content
+ * that it was; what begins with `os_glance` and `os_hash` is Glance's own.
+ */
+export const HYPERVISOR_PROPERTY =
   /^(hw_|os_(?!glance|hash|hidden)|img_(?!signature)|(kernel_id|ramdisk_id|architecture|hypervisor_type|vm_mode)$)/;
 
 /** What becomes of a disk, as far as the point tells. `extra`: properties that the caller wants the image to have. */
@@ -46,6 +49,8 @@ function propertiesOf(point: RestorePoint, name: string): Properties {
   const { server, disk, volume } = placeOf(point, name);
   const image = point.topology?.images.find(({ id }) => id === server?.image?.id);
   const found = volume?.imageMetadata ?? (disk?.volume === undefined ? image?.properties : undefined) ?? {};
-  const useful = Object.entries(found).filter(([key, value]) => OF_USE.test(key) && value.length <= LONGEST_VALUE);
+  const useful = Object.entries(found).filter(
+    ([key, value]) => HYPERVISOR_PROPERTY.test(key) && value.length <= LONGEST_VALUE,
+  );
   return Object.fromEntries(useful.slice(0, MOST_PROPERTIES));
 }

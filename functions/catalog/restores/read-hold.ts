@@ -1,4 +1,5 @@
 import { codeOf } from '#vault/errors.ts';
+import { placeReadHold, releaseReadHold } from '#vault/journal/read-holds.ts';
 import type { Vault } from '#vault/vault.ts';
 
 type Journaled = Pick<Vault, 'journal'>;
@@ -9,27 +10,15 @@ function holdOf(restore: string): string {
 }
 
 /** From now on the point is not condemned, until the restore has ended. Idempotent. Throws `point-unknown`, and what the journal throws. */
-export async function holdPoint({ journal }: Journaled, restore: string, point: string, now: Date): Promise<void> {
-  const hold = holdOf(restore);
-  const placed = { hold, kind: 'read', points: [point], reason: 'restore', host: 'catalog' } as const;
-  try {
-    await journal.append((head) => {
-      if (head.holds.has(hold)) throw new Held();
-      return { type: 'hold-placed', ...placed, process: `restore ${restore}`, at: now.toISOString() };
-    });
-  } catch (error) {
-    if (!(error instanceof Held)) throw error;
-  }
+export function holdPoint({ journal }: Journaled, restore: string, point: string, now: Date): Promise<void> {
+  const placed = { hold: holdOf(restore), points: [point], reason: 'restore', host: 'catalog' };
+  return placeReadHold(journal, { ...placed, process: `restore ${restore}` }, now);
 }
-
-class Held extends Error {}
 
 /** A hold that cannot be released keeps a point for longer, and does no other harm: `ekko release` ends it. */
 export async function releasePoint({ journal }: Journaled, restore: string, now: Date): Promise<void> {
-  const hold = holdOf(restore);
   try {
-    if (!(await journal.refresh()).holds.has(hold)) return;
-    await journal.append(() => ({ type: 'hold-released', hold, at: now.toISOString() }));
+    await releaseReadHold(journal, holdOf(restore), now);
   } catch (error) {
     if (codeOf(error) === undefined) throw error;
   }

@@ -1,20 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
+import { actingCaller } from '../acting-caller.ts';
 import type { Caller } from '../caller.ts';
 import { imagesAt } from '../cloud/images.ts';
 import { requireRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { TenantVault, TenantVaults } from '../vaults/tenant-vaults.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
-import { updateRestore } from './restore-changes.ts';
+import { Lost, updateRestore } from './restore-changes.ts';
 import type { RestoreRecord } from './restore-record.ts';
-import { Lost, type RestoreWork, type WorkSettings, workOn } from './work-on-restore.ts';
+import { type RestoreWork, type WorkSettings, workOn } from './work-on-restore.ts';
 
 /** Restores that this process works on. Any other process goes on with one whose own has died. */
 export interface RunningRestores {
   /**
    * Sees to it that somebody works on a restore that has not ended: this process, unless another one does. If this one does, it goes on with
-   * the caller's token. `tenant`: the vault, where it is open already; it is closed in the end. Throws what opening
+   * the caller's token, where that is the better one. `tenant`: the vault, where it is open already; it is closed in the end. Throws what opening
    * the vault throws.
    */
   carryOn(caller: Caller, restore: string, tenant?: TenantVault): Promise<RestoreRecord>;
@@ -84,7 +85,8 @@ export function openRestores(settings: RestoreSettings): RunningRestores {
 
   function begin(caller: Caller, record: RestoreRecord, tenant: TenantVault): void {
     const { restore } = record;
-    const work = { restore, caller, tenant, progress: new Map<string, number>(), end: new AbortController() };
+    const acting = actingCaller(caller, () => now().getTime());
+    const work = { restore, acting, tenant, progress: new Map<string, number>(), end: new AbortController() };
     const name = nameOf(caller, restore);
     const done = workOn(work, workSettings(caller, restore), record)
       // Whoever asks next goes on.
@@ -125,6 +127,6 @@ export function openRestores(settings: RestoreSettings): RunningRestores {
 }
 
 async function renew(work: Running, caller: Caller): Promise<void> {
-  work.caller = caller;
+  work.acting.offer(caller);
   await work.tenant.renew(caller);
 }

@@ -9,7 +9,7 @@ import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { inDeviceOrder } from './boot-disk.ts';
 import { chooseDisks, choosePoint, type DisksWish, type PointWish } from './choose-disks.ts';
 import { planDisk } from './plan-disk.ts';
-import { holdPoint } from './read-hold.ts';
+import { holdPoint, releasePoint } from './read-hold.ts';
 import type { RestoreRecord } from './restore-record.ts';
 import { type BuildWish, checkBuild, planBuild, type ServerBuild } from './server-build.ts';
 
@@ -43,12 +43,30 @@ export async function startRestore(catalog: Catalog, caller: Caller, wish: Resto
   try {
     const record = recordOf(restore, wish, await choosePoint(tenant.vault, wish), catalog.now());
     await holdPoint(tenant.vault, restore, record.point, catalog.now());
-    await registry.write(['restores', caller.project, restore], record, 0);
+    await writeDown(catalog, caller, tenant, record);
   } catch (error) {
     await tenant.close();
     throw error;
   }
   return restores.carryOn(caller, restore, tenant);
+}
+
+/** Of two processes that are asked for the same restore one is first: what that one has written is held. */
+async function writeDown(
+  { registry, now }: Catalog,
+  { project }: Caller,
+  { vault }: TenantVault,
+  record: RestoreRecord,
+) {
+  const { restore } = record;
+  const written = await registry.write(['restores', project, restore], record, 0).catch(async (error: unknown) => {
+    await releasePoint(vault, restore, now());
+    throw error;
+  });
+  if (written === 'written') return;
+  const { value } = await requireRecord(registry, 'restores', project, restore);
+  if (value.ended === undefined) await holdPoint(vault, restore, value.point, now());
+  else await releasePoint(vault, restore, now());
 }
 
 function checkRoom(underWay: number): void {
@@ -86,20 +104,4 @@ function buildOf({ build, server }: RestoreWish, point: RestorePoint, names: str
   if (build === undefined) return undefined;
   if (server === undefined) throw new EkkoError('bad-input', 'Which server is to be built? Name it as server.');
   return checkBuild(planBuild(point, server, names, build), point.id);
-}
-
-/** The vault of a restore, for what is done to it at once. */
-export async function withTenant<T>(
-  { registry, tenants }: Catalog,
-  caller: Caller,
-  vault: string,
-  work: (tenant: TenantVault) => Promise<T>,
-): Promise<T> {
-  const { value } = await requireRecord(registry, 'vaults', caller.project, vault);
-  const tenant = await tenants.open(caller, value);
-  try {
-    return await work(tenant);
-  } finally {
-    await tenant.close();
-  }
 }

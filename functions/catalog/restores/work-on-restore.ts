@@ -1,20 +1,20 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { codeOf } from '#vault/errors.ts';
 import { newLogger } from '../../rim/observability.ts';
-import type { Caller } from '../caller.ts';
+import type { ActingCaller } from '../acting-caller.ts';
 import type { Images } from '../cloud/images.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 import { copyDisk } from './copy-disk.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
-import { releasePoint } from './read-hold.ts';
-import { isDone, withDisk } from './restore-changes.ts';
+import { holdPoint, releasePoint } from './read-hold.ts';
+import { isDone, Lost, withDisk } from './restore-changes.ts';
 import type { RestoredDisk, RestoreEnd, RestoreRecord } from './restore-record.ts';
 
 /** A restore that this process works on. */
 export interface RestoreWork {
   readonly restore: string;
-  /** Whose token is used now. */
-  caller: Caller;
+  /** Whose token is used. */
+  readonly acting: ActingCaller;
   readonly tenant: TenantVault;
   /** Bytes that the images have by now, by disk. */
   readonly progress: Map<string, number>;
@@ -33,17 +33,16 @@ export interface WorkSettings {
   readonly now: () => Date;
 }
 
-/** The restore is not this process's any more: another one's, or ended. */
-export class Lost extends Error {}
-
 /** Of one restore at a time: others want their turn too. */
 const DISKS_AT_ONCE = 2;
 
 /** Makes all images that are not made yet. Throws where somebody else has to go on. */
-export async function workOn(work: RestoreWork, settings: WorkSettings, { disks }: RestoreRecord): Promise<void> {
+export async function workOn(work: RestoreWork, settings: WorkSettings, record: RestoreRecord): Promise<void> {
+  const { disks } = record;
   const { change, now, limit } = settings;
   const beat = setInterval(() => void showLife(work, settings), settings.beatMs);
   try {
+    await keepHeld(work, record, now());
     const turns = pLimit(DISKS_AT_ONCE);
     const left = disks.filter(({ state }) => !isDone(state));
     const copies = await Promise.allSettled(
@@ -60,6 +59,15 @@ export async function workOn(work: RestoreWork, settings: WorkSettings, { disks 
   }
 }
 
+/** It is held since it was begun, unless that ended badly. Where it cannot be, reading tells what is missing. */
+async function keepHeld({ tenant, restore }: RestoreWork, { point }: RestoreRecord, now: Date): Promise<void> {
+  try {
+    await holdPoint(tenant.vault, restore, point, now);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
+  }
+}
+
 async function copyOne(work: RestoreWork, settings: WorkSettings, disk: RestoredDisk): Promise<void> {
   const { tenant, progress, end } = work;
   end.signal.throwIfAborted();
@@ -71,7 +79,7 @@ async function copyOne(work: RestoreWork, settings: WorkSettings, disk: Restored
   };
   try {
     await copyDisk({
-      ...{ disk, note, images: settings.images, signal: end.signal, caller: () => work.caller },
+      ...{ disk, note, images: settings.images, signal: end.signal, acting: work.acting },
       open: () =>
         settings.openSource({ reader: tenant.vault, manifest: disk.manifest, settings: tenant.readerSettings }),
       progress: (bytes) => void progress.set(disk.name, bytes),

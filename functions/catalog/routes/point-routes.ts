@@ -1,11 +1,10 @@
 import { checker } from '../../rim/strict-ajv.ts';
-import type { Caller } from '../caller.ts';
-import type { ApiRequest, CallerRoute, Catalog } from '../catalog.ts';
+import type { CallerRoute } from '../catalog.ts';
 import { listPoints, showPoint, showTopology } from '../points/list-points.ts';
-import { requireRecord, type UpkeepRecord } from '../registry/records.ts';
+import type { UpkeepRecord } from '../registry/records.ts';
 import { UPKEEP_WISH } from '../schemas.ts';
 import { lastUpkeep, startUpkeep, type UpkeepWish } from '../upkeep/upkeep.ts';
-import type { TenantVault } from '../vaults/tenant-vaults.ts';
+import { withVault } from '../vaults/with-vault.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
 
@@ -17,14 +16,20 @@ export const POINT_ROUTES: readonly CallerRoute[] = [
     ...{ method: 'GET', path: '/v1/vaults/{vault}/points', right: 'read' },
     serve: async (catalog, request, caller) => {
       const wish = { ...pageOf(request.query), group: request.query.get('group') ?? undefined };
-      return { status: 200, body: await withVault(catalog, request, caller, ({ vault }) => listPoints(vault, wish)) };
+      return {
+        status: 200,
+        body: await withVault(catalog, caller, nameIn(request.params, 'vault'), ({ vault }) => listPoints(vault, wish)),
+      };
     },
   },
   {
     ...{ method: 'GET', path: '/v1/vaults/{vault}/points/{point}', right: 'read' },
     serve: async (catalog, request, caller) => {
       const point = request.params['point'] ?? '';
-      return { status: 200, body: await withVault(catalog, request, caller, ({ vault }) => showPoint(vault, point)) };
+      return {
+        status: 200,
+        body: await withVault(catalog, caller, nameIn(request.params, 'vault'), ({ vault }) => showPoint(vault, point)),
+      };
     },
   },
   {
@@ -33,7 +38,9 @@ export const POINT_ROUTES: readonly CallerRoute[] = [
       const point = request.params['point'] ?? '';
       return {
         status: 200,
-        body: await withVault(catalog, request, caller, ({ vault }) => showTopology(vault, point)),
+        body: await withVault(catalog, caller, nameIn(request.params, 'vault'), ({ vault }) =>
+          showTopology(vault, point),
+        ),
       };
     },
   },
@@ -55,19 +62,4 @@ export const POINT_ROUTES: readonly CallerRoute[] = [
 
 function shown({ id, ...rest }: UpkeepRecord) {
   return { upkeep: id, ...rest };
-}
-
-async function withVault<T>(
-  { registry, tenants }: Catalog,
-  { params }: ApiRequest,
-  caller: Caller,
-  work: (tenant: TenantVault) => Promise<T>,
-): Promise<T> {
-  const { value } = await requireRecord(registry, 'vaults', caller.project, nameIn(params, 'vault'));
-  const tenant = await tenants.open(caller, value);
-  try {
-    return await work(tenant);
-  } finally {
-    await tenant.close();
-  }
 }

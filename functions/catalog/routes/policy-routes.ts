@@ -11,6 +11,7 @@ import { policiesOf } from '../policies/policies-of.ts';
 import { nextRun } from '../policies/schedule.ts';
 import { triggerOf } from '../policies/trigger.ts';
 import { type PolicyRecord, readRecord, requireRecord, type VaultRecord } from '../registry/records.ts';
+import { withVault } from '../vaults/with-vault.ts';
 import { nameIn } from './names.ts';
 import { pageOf } from './page.ts';
 
@@ -109,14 +110,10 @@ async function forgetPolicy(catalog: Catalog, { params, query }: ApiRequest, cal
 
 /** As `ekko delete` does: until a sweep condemns them they can be brought back, and what a hold keeps stays. */
 async function expirePoints(catalog: Catalog, caller: Caller, vault: string, group: string): Promise<string> {
-  const { value } = await requireRecord(catalog.registry, 'vaults', caller.project, vault);
-  const tenant = await catalog.tenants.open(caller, value);
-  try {
-    const { expired, held } = await expireGroup(tenant.vault, group, catalog.now());
-    return `${expired} expired, and can be brought back until a sweep after their grace; ${held} stay, for a hold keeps them.`;
-  } finally {
-    await tenant.close();
-  }
+  const { expired, held } = await withVault(catalog, caller, vault, (tenant) =>
+    expireGroup(tenant.vault, group, catalog.now()),
+  );
+  return `${expired} expired, and can be brought back until a sweep after their grace; ${held} stay, for a hold keeps them.`;
 }
 
 function shown({ policy, definition, updatedAt }: PolicyRecord, now: Date) {

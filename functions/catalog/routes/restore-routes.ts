@@ -7,9 +7,10 @@ import { chooseDisks, choosePoint } from '../restores/choose-disks.ts';
 import { endRestore, type RemovedImages } from '../restores/end-restore.ts';
 import { gibOf, type RestoreRecord } from '../restores/restore-record.ts';
 import { planBuild } from '../restores/server-build.ts';
-import { type RestoreWish, startRestore, withTenant } from '../restores/start-restore.ts';
+import { type RestoreWish, startRestore } from '../restores/start-restore.ts';
 import { endpointsOf, viewRestore } from '../restores/view-restore.ts';
 import { RESTORE_WISH } from '../schemas.ts';
+import { withVault } from '../vaults/with-vault.ts';
 import { isUuid, nameIn } from './names.ts';
 import { pageOf } from './page.ts';
 
@@ -29,7 +30,7 @@ async function showServer(catalog: Catalog, { params, query }: ApiRequest, calle
   const { point: named = '', server = '' } = params;
   const [vault, group] = [nameIn(params, 'vault'), query.get('group') ?? undefined];
   const wish = { point: named, ...(group === undefined ? {} : { group }) };
-  const point = await withTenant(catalog, caller, vault, (tenant) => choosePoint(tenant.vault, wish));
+  const point = await withVault(catalog, caller, vault, (tenant) => choosePoint(tenant.vault, wish));
   const disks = chooseDisks(point, { server });
   const names = disks.map(({ name }) => name);
   const { server: build, ...rest } = planBuild(point, server, names, { root: 'volume', addresses: 'new' });

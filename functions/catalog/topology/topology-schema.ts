@@ -1,3 +1,5 @@
+import { document } from '../document-schema.ts';
+
 /** A topology as the API shows it, as JSON Schema 2020-12: what `functions/vault/format/topology.ts` says, for callers. */
 const text = { type: 'string' } as const;
 const count = { type: 'integer', minimum: 0 } as const;
@@ -6,20 +8,9 @@ const flag = { type: 'boolean' } as const;
 const texts = { type: 'array', items: text } as const;
 const properties = { type: 'object', additionalProperties: text } as const;
 
-/** Required: all but those whose names end in `?`. */
-function object(fields: Record<string, object>) {
-  const names = Object.keys(fields);
-  return {
-    type: 'object',
-    required: names.filter((name) => !name.endsWith('?')),
-    properties: Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name.replace(/\?$/, ''), schema])),
-    additionalProperties: false,
-  } as const;
-}
+const listOf = (fields: Record<string, object>) => ({ type: 'array', items: document(fields) }) as const;
 
-const listOf = (fields: Record<string, object>) => ({ type: 'array', items: object(fields) }) as const;
-
-const flavor = object({
+const flavor = document({
   ...{ 'id?': text, name: text, vcpus: count, ramMiB: count, diskGiB: count, ephemeralGiB: count, swapMiB: count },
   'extraSpecs?': properties,
 });
@@ -31,11 +22,11 @@ const fixedIps = listOf({ subnet: text, address: text });
 const routes = listOf({ destination: text, nextHop: text });
 
 export const TOPOLOGY_SCHEMA = {
-  ...object({
+  ...document({
     readAt: text,
     servers: listOf({
       ...{ id: text, name: text, status: text, 'description?': text, 'hostname?': text, 'flavor?': flavor },
-      ...{ 'image?': object({ id: text, 'name?': text }), 'keyName?': text, 'availabilityZone?': text },
+      ...{ 'image?': document({ id: text, 'name?': text }), 'keyName?': text, 'availabilityZone?': text },
       ...{ configDrive: flag, metadata: properties, tags: texts },
       addresses: listOf({ network: text, address: text, kind: { enum: ['fixed', 'floating'] }, 'mac?': text }),
       ...{ securityGroups: texts, 'serverGroup?': text, 'userData?': text, disks },
@@ -77,7 +68,7 @@ export const TOPOLOGY_SCHEMA = {
       ...{ id: text, name: text, 'diskFormat?': text, 'containerFormat?': text, 'size?': bytes, 'checksum?': text },
       ...{ minDiskGiB: count, minRamMiB: count, 'visibility?': text, properties },
     }),
-    'stack?': object({
+    'stack?': document({
       ...{ id: text, name: text, 'description?': text, 'template?': text, parameters: properties },
       ...{ 'environment?': text, 'files?': properties },
       resources: listOf({ name: text, path: texts, type: text, 'id?': text, status: text }),

@@ -9,8 +9,10 @@ import { openStore } from '#vault/store/open-store.ts';
 import { temporaryUpload } from '#vault/store/swift/temporary-url.ts';
 import { createVault, openVault, readDescription, type Vault } from '#vault/vault.ts';
 import type { FunctionPlace, VaultFunctions } from '../../rim/vault-functions.ts';
+import { actingCaller } from '../acting-caller.ts';
 import type { Caller } from '../caller.ts';
 import type { CloudEndpoints } from '../settings.ts';
+import { openActingStore } from './acting-store.ts';
 import type { TenantVault, TenantVaults, WantedVault } from './tenant-vaults.ts';
 
 export interface SwiftVaultsSettings {
@@ -106,13 +108,12 @@ async function openTenantVault(
   url: string,
   secret: string,
 ): Promise<TenantVault> {
-  let acting = caller;
-  let inner = await openStore(url, environmentOf(settings, caller));
+  const acting = actingCaller(caller);
   let functions: { readonly by: Caller; readonly started: Promise<VaultFunctions> } | undefined;
-  const store = through(() => inner);
+  const store = await openActingStore(acting, (by) => openStore(url, environmentOf(settings, by)));
   const kept = keeping(
     barbicanKeyProvider(
-      managerOf(settings, () => acting.token),
+      managerOf(settings, () => acting.current().token),
       secret,
     ),
   );
@@ -128,13 +129,15 @@ async function openTenantVault(
     await (await running?.started.catch(() => undefined))?.close();
   };
   const invoke = async (name: string, event: unknown): Promise<unknown> => {
-    functions ??= { by: acting, started: start(acting) };
+    functions ??= { by: acting.current(), started: start(acting.current()) };
     const running = functions;
     try {
       return await (await running.started).invoke(name, event);
     } catch (error) {
-      // A token can end before its time: revoked, or with its trust. Then the functions go on with the one that came since.
-      if (codeOf(error) !== 'store-failed' || running.by.token === acting.token) throw error;
+      // A token can end before its time: revoked, or with its trust. Then the functions go on with another one that came by.
+      if (codeOf(error) !== 'store-failed') throw error;
+      acting.refuse(running.by.token);
+      if (running.by.token === acting.current().token) throw error;
       if (functions === running) await stop();
       return invoke(name, event);
     }
@@ -146,32 +149,17 @@ async function openTenantVault(
     invoke,
     readerSettings: () => {
       unchanging ??= readerSettings(vault);
-      return { ...unchanging, environment: environmentOf(settings, acting) };
+      return { ...unchanging, environment: environmentOf(settings, acting.current()) };
     },
     upload: (run) => {
       const until = new Date(Date.now() + UPLOAD_MS);
-      return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting));
+      return temporaryUpload(url, { folder: `staging/${run}/`, until }, environmentOf(settings, acting.current()));
     },
     async renew(next) {
-      if (next.token === acting.token) return;
-      inner = await openStore(url, environmentOf(settings, next));
-      acting = next;
-      if (functions !== undefined && next.expiresAt >= functions.by.expiresAt + LATER_MS) await stop();
+      acting.offer(next);
+      if (functions !== undefined && acting.current().expiresAt >= functions.by.expiresAt + LATER_MS) await stop();
     },
     close: stop,
-  };
-}
-
-/** A store that is another one whenever somebody changes it. */
-function through(current: () => ObjectStore): ObjectStore {
-  return {
-    get url() {
-      return current().url;
-    },
-    create: (key, body, options) => current().create(key, body, options),
-    get: (key, range) => current().get(key, range),
-    list: (prefix, options) => current().list(prefix, options),
-    remove: (keys) => current().remove(keys),
   };
 }
 

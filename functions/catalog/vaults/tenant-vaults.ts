@@ -34,7 +34,7 @@ export interface TenantVault {
   readonly readerSettings: (() => ReaderSettings) | undefined;
   /** The right to write below `staging/<run>/` and nothing else, for some hours: an object goes to `url + key + query` by PUT. */
   upload(run: string): Promise<UploadRight>;
-  /** From now on, act with this caller’s token. Throws nothing that concerns the caller. */
+  /** Acts with this caller’s token, unless the one in use lasts longer and has not failed. Throws nothing that concerns the caller. */
   renew(caller: Caller): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 import { codeOf } from '#vault/errors.ts';
+import { placeReadHold, releaseReadHold } from '#vault/journal/read-holds.ts';
 import type { Vault } from '#vault/vault.ts';
 import type { Screen } from '../screen.ts';
 import { thisProcess } from '../this-process.ts';
 import { newHoldName } from './place-hold.ts';
-import { releaseHold, releaseStaleHolds } from './release-hold.ts';
+import { releaseStaleHolds } from './release-hold.ts';
 
 /**
  * Does `work` while a hold keeps a point from being condemned, even one that is deleted; releases it afterwards, whatever became of the
@@ -17,7 +18,7 @@ export async function whileHeld<T>(
   screen: Screen,
   work: (held: boolean) => Promise<T>,
 ): Promise<T> {
-  const hold = await placeReadHold(vault, point, reason, screen);
+  const hold = await holdPoint(vault, point, reason, screen);
   try {
     return await work(hold !== undefined);
   } finally {
@@ -25,7 +26,7 @@ export async function whileHeld<T>(
   }
 }
 
-async function placeReadHold(
+async function holdPoint(
   { journal }: Pick<Vault, 'journal'>,
   point: string,
   reason: string,
@@ -34,8 +35,7 @@ async function placeReadHold(
   const now = new Date();
   const hold = newHoldName('read', now);
   try {
-    const placed = { hold, points: [point], reason, ...thisProcess(), at: now.toISOString() };
-    await journal.append(() => ({ type: 'hold-placed', kind: 'read', ...placed }));
+    await placeReadHold(journal, { hold, points: [point], reason, ...thisProcess() }, now);
     return hold;
   } catch (error) {
     if (codeOf(error) === undefined || codeOf(error) === 'point-unknown') throw error;
@@ -47,7 +47,7 @@ async function placeReadHold(
 /** A hold that cannot be released is seen as stale when this process has ended. */
 async function endHold(vault: Pick<Vault, 'journal'>, hold: string, screen: Screen): Promise<void> {
   try {
-    await releaseHold(vault, hold, new Date());
+    await releaseReadHold(vault.journal, hold, new Date());
     await releaseStaleHolds(vault);
   } catch (error) {
     if (vault.journal.state().holds.has(hold)) {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EkkoError } from '#vault/errors.ts';
 import { Folder } from '#vault/store/object-names.ts';
+import { holdPoint } from '../../../functions/catalog/restores/read-hold.ts';
 import { restored } from '../../restored.ts';
 import { guestView } from '../restorer/guest-view.ts';
 import { type Lab, type LabAnswer, openLab } from './lab.ts';
@@ -44,15 +46,15 @@ const start = (wish: object, token = 'alice') =>
   lab.call('POST', '/v1/restores', { token, body: { vault: 'main', point, ...wish } });
 const look = (id: string, token = 'alice') => lab.call('GET', `/v1/restores/${id}`, { token });
 
-async function until(id: string, is: (body: LabAnswer['body']) => boolean): Promise<LabAnswer['body']> {
+async function until(id: string, is: (body: LabAnswer['body']) => boolean, token?: string): Promise<LabAnswer['body']> {
   for (let tries = 0; tries < 1000; tries++) {
-    const { body } = await look(id);
+    const { body } = await look(id, token);
     if (is(body)) return body;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error(`It does not come to that: ${JSON.stringify((await look(id)).body)}`);
 }
-const ended = (id: string) => until(id, ({ state }) => state !== 'copying');
+const ended = (id: string, token?: string) => until(id, ({ state }) => state !== 'copying', token);
 
 const openVault = () => lab.vaults.look('a', 'swift:backups');
 
@@ -99,6 +101,49 @@ describe('a restore', () => {
     ]);
     open();
     await ended(body.restore);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+  });
+
+  test('of a repeat that finds a newer point holds that one, whatever was held before', async () => {
+    const id = randomUUID();
+    await holdPoint(await openVault(), id, point, new Date());
+    const newest = await backUp();
+    const open = closeGate(100_000);
+    await start({ id, point: 'latest', group: 'shop', disks: [ROOT] });
+    const holds = [...(await openVault()).journal.state().holds.values()];
+    expect(holds.map(({ points }) => points)).toEqual([[newest]]);
+    open();
+    await ended(id);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+  });
+
+  test('that cannot be written down holds nothing', async () => {
+    const { create } = lab.registry;
+    lab.registry.create = async (key, ...rest) => {
+      if (key.startsWith('restores/')) throw new EkkoError('store-failed', 'The registry is away.');
+      return create(key, ...rest);
+    };
+    expect((await start({ server: WEB })).status).toBe(502);
+    expect((await openVault()).journal.state().holds.size).toBe(0);
+    expect([lab.glance.images.size, lab.vaults.openNow()]).toEqual([0, 0]);
+  });
+
+  test('that was written down though nobody heard of it is held again by who goes on with it', async () => {
+    const id = randomUUID();
+    const { create } = lab.registry;
+    lab.registry.create = async (key, ...rest) => {
+      const answer = await create(key, ...rest);
+      if (!key.startsWith('restores/')) return answer;
+      lab.registry.create = create;
+      throw new EkkoError('store-failed', 'The answer was lost.');
+    };
+    const open = closeGate(100_000);
+    expect((await start({ id, server: WEB, disks: ['root'] })).status).toBe(502);
+    await start({ id, server: WEB, disks: ['root'] });
+    await until(id, ({ bytesDone }) => bytesDone > 0);
+    expect((await openVault()).journal.state().holds.size).toBe(1);
+    open();
+    expect((await ended(id)).state).toBe('complete');
     expect((await openVault()).journal.state().holds.size).toBe(0);
   });
 
@@ -266,6 +311,19 @@ describe('a restore that goes wrong', () => {
     expect(done.state).toBe('complete');
     expect([...lab.glance.images.keys()]).toEqual([done.disks[0].image]);
   }, 20_000);
+});
+
+test('a token that ends sooner, of somebody who looks, is not the one that a restore goes on with', async () => {
+  lab.cloud.tokens.set('brief', { project: 'a', roles: ['member'], expiresAt: Date.now() + 60_000 });
+  const open = closeGate(500_000);
+  const { body } = await start({ server: WEB, disks: ['root'] });
+  await until(body.restore, ({ bytesDone }) => bytesDone > 0);
+  expect((await look(body.restore, 'brief')).status).toBe(200);
+  lab.cloud.tokens.delete('brief');
+  open();
+  // Who may only read gives it no other token.
+  expect((await ended(body.restore, 'reader')).state).toBe('complete');
+  expect(lab.glance.requests.filter((each) => each.endsWith('/file'))).toHaveLength(1);
 });
 
 describe('cancelled', () => {
