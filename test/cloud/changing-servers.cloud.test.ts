@@ -63,7 +63,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     /** A backup of the server while it stands still, all that it has written being on its disks; the point holds these disks as they are. */
     async function backUpExactly(...disks: readonly StillDisk[]): Promise<Point> {
       await doInGuest(cloud, server.id, 'sync');
-    await virsh(cloud, 'suspend', server.id);
+      await virsh(cloud, 'suspend', server.id);
       const point = await tenant.backUp(policy);
       expect(point).toMatchObject({ disks: disks.length, missing: [] });
       await expectExact(tenant, vault, ...disks);
