@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // `unit` (and `unit-alone`) is fast and needs no more than npm packages; `e2e` starts guests, and services up to Heat and Mistral; `cloud` a whole OpenStack with servers;
-// `cloud-down` takes that cloud's services away for a while, so that nothing else may use them. Whatever runs in one call shares its services, and groups come one after another.
+// `cloud-down` takes that cloud's services away for a while, or adds a host, so that nothing else may use them. Whatever runs in one call shares its services, and groups come one after another.
 export default defineConfig({
   test: {
     projects: [
@@ -59,6 +59,7 @@ export default defineConfig({
           retry: 1,
           testTimeout: 400_000,
           hookTimeout: 900_000,
+          maxWorkers: 1,
           sequence: { groupOrder: 3 },
         },
       },

@@ -100,8 +100,8 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
 
   async function settle(run: string, outcome: 'committed' | 'abandoned'): Promise<void> {
     await cleanUpDomain(context);
-    const found = await findDisks(place.virsh, uuid, settings.disks);
-    const names = found.map(({ name }) => name);
+    // One that was detached since is none that has to be there.
+    const names = settings.disks ?? (await findDisks(place.virsh, uuid, undefined)).map(({ name }) => name);
     await settleBitmaps(place, names, bitmapName(run), outcome);
   }
 

@@ -52,7 +52,7 @@ async function startCompute(folder: string): Promise<ComputeSettings> {
   const [imageId, flavorId] = await Promise.all([
     uploadGuest(folder, keystone, glance),
     addFlavor(keystone, nova),
-    untilHostHasRoom(keystone, placement, nova),
+    untilHostsHaveRoom(1, { keystone, placement, nova }),
   ]);
   return { glance, placement, neutron, cinder, nova, imageId, flavorId };
 }
@@ -88,8 +88,10 @@ async function uploadImage(images: string, token: string, image: object, file: s
   return id;
 }
 
-/** The host is up before Nova has mapped it, and before Placement knows what it has: a server booted then would fail. */
-async function untilHostHasRoom(keystone: KeystoneSettings, placement: PlacementSettings, nova: NovaSettings) {
+type Hosted = Pick<CloudSettings & ComputeSettings, 'keystone' | 'placement' | 'nova'>;
+
+/** A host is up before Nova has mapped it, and before Placement knows what it has: a server booted then would fail. */
+export async function untilHostsHaveRoom(hosts: number, { keystone, placement, nova }: Hosted): Promise<void> {
   const { token } = await logIn(keystone, keystone.admin);
   const wanted = `${placement.origin}/allocation_candidates?resources=VCPU:1,MEMORY_MB:${GUEST.ram},DISK_GB:${GUEST.disk}`;
   const version = { 'openstack-api-version': 'placement 1.10' };
@@ -97,7 +99,7 @@ async function untilHostHasRoom(keystone: KeystoneSettings, placement: Placement
     const { hypervisors } = await askService<{ hypervisors: unknown[] }>(token, 'GET', `${nova.url}/os-hypervisors`);
     type Found = { allocation_requests: unknown[] };
     const found = await askService<Found>(token, 'GET', wanted, undefined, version);
-    if (hypervisors.length === 0 || found.allocation_requests.length === 0) throw new Error('No host has room.');
+    if (Math.min(hypervisors.length, found.allocation_requests.length) < hosts) throw new Error('A host has no room.');
   }, 300);
 }
 

@@ -39,31 +39,51 @@ type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
 async function startEkko(folder: string): Promise<EkkoSettings> {
   const [cloud, database] = await Promise.all([useCloudWithServers(), useMariadb().then(newDatabase)]);
   const journalFile = await writeConfiguration(join(folder, 'journal'), `${database}\n`);
-  const user = await addUser(cloud.keystone, {
-    user: `ekko-${randomBytes(3).toString('hex')}`,
-    project: 'ekko-service',
-    role: 'service',
-  });
-  const [port, exporterPort] = [await freePort(), await freePort()];
+  const user = await addEkkosUser(cloud);
+  const port = await freePort();
   const catalog = `http://127.0.0.1:${port}`;
-  const exporter = `http://127.0.0.1:${exporterPort}`;
   const host = await hostOf(cloud);
   const serve = stringify(serveSettings(cloud, user, { folder, port, catalog, journalFile }));
   const settings = await writeConfiguration(join(folder, 'serve.yaml'), serve);
   await startAnswering(folder, 'serve', [process.execPath, bundlePath('ekko'), 'serve', '--settings', settings], () =>
     expectStatus(`${catalog}/healthcheck`, 200),
   );
-  const exporting = stringify(exporterSettings(cloud, user, { folder, port: exporterPort, catalog, host }));
-  await writeConfiguration(join(folder, EXPORTER_FILE), exporting);
-  for (const name of ['scratch', 'state']) await mkdir(join(folder, name), { mode: 0o700 });
-  await startExporter({ folder, exporter });
-  await untilItAnswers(() => expectExporter(cloud, catalog, host));
+  const exporter = await addExporter(cloud, user, { folder, catalog, host, libvirt: cloud.nova.hypervisor.uri });
   const tenant = await openTestCloud(cloud.keystone, cloud.keystone.member);
   await install(tenant, await readWorkbooks({ catalog }), 'private');
   return { catalog, exporter, host, journalFile, folder };
 }
 
 const EXPORTER_FILE = 'exporter.yaml';
+
+/** A user for services of Ekko. */
+export function addEkkosUser({ keystone }: Cloud): Promise<KeystoneUser> {
+  return addUser(keystone, {
+    user: `ekko-${randomBytes(3).toString('hex')}`,
+    project: 'ekko-service',
+    role: 'service',
+  });
+}
+
+interface ExportingHost {
+  readonly folder: string;
+  readonly catalog: string;
+  readonly host: string;
+  /** For `virsh --connect`. */
+  readonly libvirt: string;
+}
+
+/** The exporter of a host, with `exporter.yaml` and what it keeps in `folder`; its URL, when the catalog knows of it. */
+export async function addExporter(cloud: Cloud, user: KeystoneUser, place: ExportingHost): Promise<string> {
+  const { folder, catalog, host } = place;
+  const port = await freePort();
+  const exporter = `http://127.0.0.1:${port}`;
+  await writeConfiguration(join(folder, EXPORTER_FILE), stringify(exporterSettings(cloud, user, { ...place, port })));
+  for (const name of ['scratch', 'state']) await mkdir(join(folder, name), { mode: 0o700 });
+  await startExporter({ folder, exporter });
+  await untilItAnswers(() => expectExporter(cloud, catalog, host));
+  return exporter;
+}
 
 /** As the package has it: from its sources, by the Node of the checkout. For the first time, and after it has died. */
 export async function startExporter({ folder, exporter }: Pick<EkkoSettings, 'folder' | 'exporter'>): Promise<void> {
@@ -87,16 +107,10 @@ async function expectExporter({ keystone }: Cloud, catalog: string, host: string
   if (!(await answer.text()).includes(host)) throw new Error(`The exporter of ${host} has not registered.`);
 }
 
-interface Place {
-  readonly folder: string;
-  readonly port: number;
-  readonly catalog: string;
-}
-
 function serveSettings(
   { keystone, nova, cinder, heat, neutron, glance, swift, barbican }: Cloud,
   { user, password, project }: KeystoneUser,
-  { folder, port, catalog, journalFile }: Place & { readonly journalFile: string },
+  { folder, port, catalog, journalFile }: { folder: string; port: number; catalog: string; journalFile: string },
 ) {
   return {
     listen: { host: '127.0.0.1', port },
@@ -116,14 +130,14 @@ function serveSettings(
 }
 
 function exporterSettings(
-  { keystone, nova }: Cloud,
+  { keystone }: Cloud,
   { user, password, project }: KeystoneUser,
-  { folder, port, catalog, host }: Place & { readonly host: string },
+  { folder, port, catalog, host, libvirt }: ExportingHost & { readonly port: number },
 ) {
   return {
     ...{ address: '127.0.0.1', port, host, url: `http://127.0.0.1:${port}`, catalog },
     keystone: { auth_url: keystone.authUrl, username: user, password, project_name: project },
-    libvirt: nova.hypervisor.uri,
+    libvirt,
     scratch_directory: join(folder, 'scratch'),
     scratch_low_water: 256 * 1024 ** 2,
     state_directory: join(folder, 'state'),

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { runTool } from '../guest/run-tool.ts';
 import { startAnswering } from './answering-daemon.ts';
@@ -19,19 +20,24 @@ export interface HypervisorSettings {
 
 /** Shared by the tests of a run. */
 export function useHypervisor(): Promise<HypervisorSettings> {
-  return useService('hypervisor', startHypervisor);
+  return useService('hypervisor', (folder) => startHypervisor(folder, hostname()));
+}
+
+/** Another one, which libvirt takes for a machine called `name`. It sees the files of this machine, as over a share. */
+export function useSecondHypervisor(name: string): Promise<HypervisorSettings> {
+  return useService('second-hypervisor', (folder) => startHypervisor(folder, name));
 }
 
 /** Where libvirt has its things, whatever its configuration says. */
 const PLACES = { etc: '/etc/libvirt', lib: '/var/lib/libvirt', cache: '/var/cache/libvirt' } as const;
 
-async function startHypervisor(folder: string): Promise<HypervisorSettings> {
+async function startHypervisor(folder: string, name: string): Promise<HypervisorSettings> {
   await Promise.all(Object.values(PLACES).map((place) => mkdir(place, { recursive: true })));
   const own = [...Object.keys(PLACES), 'bin', 'share', 'sockets'];
   await Promise.all(own.map((name) => mkdir(join(folder, name))));
   await writeConfigurations(folder);
   await writePrograms(join(folder, 'bin'));
-  const enter = await startNamespaces(folder);
+  const enter = await startNamespaces(folder, name);
   const uri = `qemu+unix:///system?socket=${folder}/sockets/libvirt-sock`;
   const server = ['libvirtd', '--config', join(folder, 'etc', 'libvirtd.conf'), '--pid-file', join(folder, 'libvirtd')];
   const answers = () => runTool('virsh', ['--connect', uri, 'capabilities']);
@@ -89,13 +95,14 @@ exec /bin/mount "$@"
 }
 
 /**
- * Mounts and processes of the host's own. A guest's QEMU is nobody's child, but with the first process of its namespace all the
+ * Mounts, processes and a name of the host's own. A guest's QEMU is nobody's child, but with the first process of its namespace all the
  * others end, and with them the mounts.
  */
-async function startNamespaces(folder: string): Promise<[string, ...string[]]> {
+async function startNamespaces(folder: string, name: string): Promise<[string, ...string[]]> {
   const mounts = Object.entries(PLACES).map(([own, place]) => `mount --bind "$0/${own}" ${place}`);
   await addLibvirtsUser(folder);
   const script = `set -e
+echo "$1" >/proc/sys/kernel/hostname
 mount -t tmpfs tmpfs /run
 mkdir /run/libvirt /run/lock
 ${mounts.join('\n')}
@@ -105,11 +112,12 @@ trap 'exit 0' TERM
 touch "$0/mounted"
 while :; do sleep 3600 & wait; done
 `;
-  const flags = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const flags = ['--mount', '--propagation', 'private', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const mounted = async () => {
     if (!existsSync(join(folder, 'mounted'))) throw new Error('It has not mounted its folders.');
   };
-  const command = ['unshare', ...flags, 'sh', '-c', script, folder] as const;
+  const command = ['unshare', ...flags, 'sh', '-c', script, folder, name] as const;
   const pid = await startAnswering(folder, 'namespaces', command, mounted);
-  return ['nsenter', `--mount=/proc/${pid}/ns/mnt`, `--pid=/proc/${pid}/ns/pid_for_children`];
+  const spaces = { mount: 'mnt', uts: 'uts', pid: 'pid_for_children' };
+  return ['nsenter', ...Object.entries(spaces).map(([option, space]) => `--${option}=/proc/${pid}/ns/${space}`)];
 }

@@ -26,6 +26,8 @@ export interface NovaSettings {
   readonly hypervisor: HypervisorSettings;
   /** Holds a folder for each server: `<server id>/disk`, `console.log`, … */
   readonly instances: string;
+  /** Its configuration, of the host's part too. */
+  readonly configuration: string;
 }
 
 /** A Nova over libvirt and emulated guests. It needs the rest of the cloud to boot one, but not to start. */
@@ -49,13 +51,13 @@ async function startNova(folder: string): Promise<NovaSettings> {
     startDaemons(file, parts, hypervisor),
     addService(parts.keystone, { type: 'compute', name: 'nova', url }),
   ]);
-  return { url, hypervisor, instances };
+  return { url, hypervisor, instances, configuration: file };
 }
 
 async function startDaemons(
   file: string,
   { folder, port, keystone }: ServiceParts,
-  { enter, path }: HypervisorSettings,
+  hypervisor: HypervisorSettings,
 ): Promise<void> {
   const origin = `http://127.0.0.1:${port}`;
   const isUp = await serviceList(keystone, `${origin}/v2.1/os-services`);
@@ -63,13 +65,24 @@ async function startDaemons(
   const api = wsgiServer(port, '/usr/bin/nova-api-wsgi', '--threads', '1', '--rem-header', 'Content-Length');
   const program = (name: string) => pythonMain(`nova.cmd.${name}`, '--config-file', file);
   const configured = { env: { ...process.env, OS_NOVA_CONFIG_DIR: folder } };
-  const hosted = { env: { ...process.env, PATH: path } };
   await Promise.all([
     startAnswering(folder, 'api', api, () => expectStatus(`${origin}/`, 200), configured),
     startAnswering(folder, 'conductor', program('conductor'), () => isUp('nova-conductor')),
     startAnswering(folder, 'scheduler', program('scheduler'), () => isUp('nova-scheduler')),
-    startAnswering(folder, 'compute', [...enter, ...program('compute')], () => isUp('nova-compute'), hosted),
+    startCompute(folder, [file], hypervisor, () => isUp('nova-compute')),
   ]);
+}
+
+/** Nova's part on a host. */
+export async function startCompute(
+  folder: string,
+  configurations: readonly string[],
+  { enter, path }: HypervisorSettings,
+  isUp: () => Promise<unknown>,
+): Promise<void> {
+  const program = pythonMain('nova.cmd.compute', ...configurations.flatMap((file) => ['--config-file', file]));
+  const options = { env: { ...process.env, PATH: path } };
+  await startAnswering(folder, 'compute', [...enter, ...program], isUp, options);
 }
 
 /** `cell0` holds the servers that never got a host. */
@@ -123,6 +136,8 @@ reserved_host_disk_mb = 0
 initial_cpu_allocation_ratio = 64
 initial_ram_allocation_ratio = 4
 initial_disk_allocation_ratio = 100
+# A host can be asked to resize what it has itself.
+allow_resize_to_same_host = true
 # The test guest does not hear a power button.
 shutdown_timeout = 5
 [api_database]

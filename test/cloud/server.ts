@@ -41,11 +41,18 @@ export async function attachVolume(compute: Compute, token: string, server: Serv
   const project = await projectOf(token, `${nova.url}/servers/${server.id}`);
   const volumes = `${cinder.url}/${project}/volumes`;
   const { volume } = await askService<{ volume: { id: string } }>(token, 'POST', volumes, { volume: { size: gib } });
-  await untilStatus(token, `${volumes}/${volume.id}`, 'volume', 'available');
-  const body = { volumeAttachment: { volumeId: volume.id } };
-  await askService(token, 'POST', `${nova.url}/servers/${server.id}/os-volume_attachments`, body);
-  await untilStatus(token, `${volumes}/${volume.id}`, 'volume', 'in-use');
+  await reattachVolume(compute, token, server, volume.id);
   return volume.id;
+}
+
+/** Attaches a volume that is there; resolves when the server has it. */
+export async function reattachVolume(compute: Compute, token: string, { id }: Server, volume: string): Promise<void> {
+  const { nova, cinder } = compute;
+  const url = `${cinder.url}/${await projectOf(token, `${nova.url}/servers/${id}`)}/volumes/${volume}`;
+  await untilStatus(token, url, 'volume', 'available');
+  const body = { volumeAttachment: { volumeId: volume } };
+  await askService(token, 'POST', `${nova.url}/servers/${id}/os-volume_attachments`, body);
+  await untilStatus(token, url, 'volume', 'in-use');
 }
 
 async function projectOf(token: string, url: string): Promise<string> {
@@ -66,14 +73,32 @@ export function virsh({ nova }: Pick<Compute, 'nova'>, ...command: string[]): Pr
 }
 
 /** Asks the guest agent of a server; its answer. */
-export async function askAgent(compute: Compute, id: string, execute: string, more: object = {}): Promise<unknown> {
+export async function askAgent(
+  compute: Pick<Compute, 'nova'>,
+  id: string,
+  execute: string,
+  more: object = {},
+): Promise<unknown> {
   const question = JSON.stringify({ execute, ...more });
   const answer = JSON.parse(await virsh(compute, 'qemu-agent-command', id, question)) as { return: unknown };
   return answer.return;
 }
 
+/** Has a shell of the guest do something; resolves at its end, and throws when it fails. */
+export async function doInGuest(compute: Pick<Compute, 'nova'>, id: string, script: string): Promise<void> {
+  const shell = { arguments: { path: '/bin/sh', arg: ['-c', script] } };
+  const started = (await askAgent(compute, id, 'guest-exec', shell)) as object;
+  for (;;) {
+    const done = await askAgent(compute, id, 'guest-exec-status', { arguments: started });
+    const { exited, exitcode } = done as { exited: boolean; exitcode?: number };
+    if (exited && exitcode !== 0) throw new Error(`${script} ends with ${exitcode} in the guest.`);
+    if (exited) return;
+    await pause(100);
+  }
+}
+
 /** Resolves when the guest agent of a server answers. */
-export async function untilAgentAnswers(compute: Compute, id: string): Promise<void> {
+export async function untilAgentAnswers(compute: Pick<Compute, 'nova'>, id: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await askAgent(compute, id, 'guest-ping');

@@ -3,11 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { type Desk, openDesk } from '../functions/command-line/ekko.ts';
 import { runTool } from '../guest/run-tool.ts';
-import { type Answer, callService } from './call-service.ts';
+import { type Answer, askService, callService } from './call-service.ts';
 import type { useCloudWithServers } from './compute.ts';
 import type { EkkoSettings } from './ekko.ts';
 import { logIn } from './keystone.ts';
-import { askAgent, bootServer, deleteServer, type Server } from './server.ts';
+import { askAgent, bootServer, deleteServer, type Server, untilStatus } from './server.ts';
 
 /** A restore point, and a run, as the catalog tells them. */
 export interface Point {
@@ -37,6 +37,10 @@ export interface Tenant {
   /** Likewise, whatever it answers. */
   ask<T>(method: string, path: string, body?: object): Promise<Answer<T>>;
   boot(name: string): Promise<Server>;
+  /** Has Nova do something with the server, by an action as its API takes it. */
+  act(server: Server, action: object): Promise<void>;
+  /** Resolves when Nova says that the server has this status, and is at work on it no more. */
+  becomes(server: Server, status: string): Promise<void>;
   /** A file in the guest, which its page cache may hold until the guest is frozen. */
   writeInGuest(server: Server, path: string, text: string): Promise<void>;
   /** Makes a vault in the container `backups`; its key goes to the desk. */
@@ -46,11 +50,16 @@ export interface Tenant {
   exported(run: string): Promise<Run>;
   backUp(policy: string): Promise<Point & Run>;
   points(vault: string): Promise<Point[]>;
-  /** What a file of a disk has in the vault's newest point, read with the container and the key alone. */
+  /** A raw image of a disk, of the vault's newest point, made with the container and the key alone; the next one takes its place. */
+  restoredDisk(vault: string, disk: string): Promise<string>;
+  /** What a file of a disk has in the vault's newest point, likewise. */
   restoredFile(vault: string, disk: string, path: string): Promise<string>;
   /** Removes the servers that were booted here. */
   leave(): Promise<void>;
 }
+
+/** What Nova is at work on with a server; null: nothing. */
+const TASK = 'OS-EXT-STS:task_state';
 
 type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
 
@@ -77,6 +86,14 @@ export async function openTenant(cloud: Cloud, ekko: EkkoSettings): Promise<Tena
       const server = await bootServer(cloud, token, name);
       made.push(server);
       return server;
+    },
+    act: ({ id }, action) => askService(token, 'POST', `${cloud.nova.url}/servers/${id}/action`, action),
+    async becomes({ id }, status) {
+      const url = `${cloud.nova.url}/servers/${id}`;
+      for (let task: unknown = ''; task !== null; await pause(200)) {
+        await untilStatus(token, url, 'server', status);
+        task = (await askService<{ server: Record<string, unknown> }>(token, 'GET', url)).server[TASK];
+      }
     },
     async writeInGuest({ id }, path, text) {
       const handle = await askAgent(cloud, id, 'guest-file-open', { arguments: { path, mode: 'w' } });
@@ -107,12 +124,14 @@ export async function openTenant(cloud: Cloud, ekko: EkkoSettings): Promise<Tena
       return { ...held, ...point };
     },
     points: async (vault) => (await tenant.call<{ points: Point[] }>('GET', `/v1/vaults/${vault}/points`)).points,
-    async restoredFile(vault, disk, path) {
+    async restoredDisk(vault, disk) {
       const target = desk.path('disk.img');
       const restoring = ['restore', `swift://backups/${vault}`, `latest/${disk}`, target, '--overwrite'];
       expect(await desk.run(restoring, { keyFile: desk.path(vault) })).toMatchObject({ code: 0 });
-      return runTool('debugfs', ['-R', `cat ${path}`, target]);
+      return target;
     },
+    restoredFile: async (vault, disk, path) =>
+      runTool('debugfs', ['-R', `cat ${path}`, await tenant.restoredDisk(vault, disk)]),
     async leave() {
       for (const server of made) await deleteServer(cloud, token, server).catch(() => undefined);
       await desk.remove();

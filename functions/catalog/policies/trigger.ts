@@ -28,8 +28,12 @@ export function triggerOf({ cron, timeZone }: Schedule, now: Date): string {
     wrapped.map((time) => Math.floor(time / 60)),
     24,
   );
-  return [minutes, hours, ...(crosses ? ['*', '*', '*'] : days)].join(' ');
+  const meant = crosses || !days.every((field) => PLAIN.test(field)) ? ['*', '*', '*'] : days;
+  return [minutes, hours, ...meant].join(' ');
 }
+
+/** Numbers, names, ranges and steps; not every engine knows the last Friday, or the working day next to the 15th. */
+const PLAIN = /^(?:[\d*,/-]|[a-z]{3})+$/i;
 
 /** Minutes that the zone is ahead of UTC, over a year. */
 function offsetsOf(timeZone: string, now: Date): number[] {

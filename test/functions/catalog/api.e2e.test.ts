@@ -154,6 +154,24 @@ describe('a policy', () => {
     await makeVault('other', 'bob');
     const { status, body } = await put('/v1/policies/p', { ...SOUND, vault: 'other' });
     expect([status, body.detail]).toEqual([400, expect.stringContaining('PUT /v1/vaults/other')]);
+    const copied = await put('/v1/policies/p', { ...SOUND, copyTo: { vault: 'other' } });
+    expect([copied.status, copied.body.detail]).toEqual([400, expect.stringContaining('PUT /v1/vaults/other')]);
+  });
+
+  test.each<[string, object]>([
+    ['an impossible day', { schedule: { cron: '0 3 30 2 *' } }],
+    ['an unknown field', { retension: { daily: 7 } }],
+    ['nothing to keep', { retention: { daily: 0 } }],
+    ['somebody else’s vault', { vault: 'other' }],
+    ['10,000 servers', { members: { servers: Array.from({ length: 10_000 }, () => WEB) } }],
+  ])('that is to have %s is refused in words, and stays as it was', async (_, change) => {
+    await makeVault('other', 'bob');
+    await put('/v1/policies/p', SOUND);
+    const { body: before } = await lab.call('GET', '/v1/policies/p');
+    const { status, body } = await put('/v1/policies/p', { ...SOUND, ...change });
+    expect([status, body.code]).toEqual([400, 'bad-input']);
+    expect(body.detail.length).toBeGreaterThan(20);
+    expect((await lab.call('GET', '/v1/policies/p')).body).toEqual(before);
   });
 
   test.each(['A', 'a_b', '-a', 'x'.repeat(65), 'a%2Fb', '%00'])('is not called %s', async (name) => {

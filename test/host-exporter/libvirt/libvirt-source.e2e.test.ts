@@ -235,6 +235,19 @@ describe.skipIf(lacks('libvirt'))('a guest of libvirt', () => {
     expect(await guest.virsh.run(['domjobinfo', guest.uuid])).toContain('None');
   });
 
+  test('a volume that was taken from the guest after its moment has its bitmaps with it; those of the other disks are settled', async () => {
+    const both = guest.open({ disks: [root, volume] });
+    await commit('r1');
+    const moment = await both.take(points.request('r2'));
+    points.add('r2', moment.plans);
+    await moment.end('undecided');
+    await guest.virsh.run(['detach-disk', guest.uuid, 'vdb', '--config']);
+    await guest.virsh.run(['destroy', guest.uuid]);
+    await guest.start();
+    await both.settle('r2', 'committed');
+    expect(await guest.bitmaps()).toEqual(['disk0.qcow2 ekko-r2']);
+  });
+
   async function killOneAfter(step: string, run = 'r2'): Promise<void> {
     const entry = new URL('./dying-exporter.ts', import.meta.url).pathname;
     const env = { ...process.env, DISK_SIZE: String(4 * MIB) };

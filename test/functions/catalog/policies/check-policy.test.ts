@@ -41,6 +41,8 @@ describe('a policy is refused that', () => {
     ['has an unknown field inside', { members: { server: [SERVER] } }, /members has "server"/],
     ['names nobody', { members: {} }, /members/],
     ['keeps nothing', { retention: { daily: 0 } }, /retention.daily must be >= 1/],
+    ['keeps less than nothing', { retention: { last: -1 } }, /retention.last must be >= 1/],
+    ['keeps for no time', { retention: { within: '0d' } }, /retention.within/],
     ['has no retention rule', { retention: { timeZone: 'UTC' } }, /retention/],
     ['names something that is no server', { members: { servers: ['web-1'] } }, /members.servers.0/],
     [
@@ -54,6 +56,8 @@ describe('a policy is refused that', () => {
     ['has a vault with a path for a name', { vault: '../main' }, /vault/],
     ['is due on a day that there is not', { schedule: { cron: '0 0 30 2 *' } }, /never due/],
     ['has minute 61', { schedule: { cron: '61 * * * *' } }, /"61 \* \* \* \*" cannot be meant/],
+    ['has hour 25', { schedule: { cron: '0 25 * * *' } }, /Invalid value for hour: 25/],
+    ['is due each zeroth minute', { schedule: { cron: '*/0 * * * *' } }, /illegal stepping: 0/],
     ['has seconds', { schedule: { cron: '0 0 3 * * *' } }, /five fields/],
     ['has words for a schedule', { schedule: { cron: 'every day at three o’clock' } }, /cannot be meant|five fields/],
     ['is due on Mars', { schedule: { cron: '0 3 * * *', timeZone: 'Mars/Olympus' } }, /no time zone/],

@@ -15,6 +15,13 @@ describe('a trigger in UTC', () => {
     ['0 22 1 * *', 'America/New_York', '0 2,3 * * *'],
     ['0 6 * * *', 'Asia/Kolkata', '30 0 * * *'],
     ['0 3 * * *', 'Asia/Kathmandu', '15 21 * * *'],
+    // The last are words that the engine of the workflows refuses: it asks each day.
+    ['0 3 * jan-mar MON', 'UTC', '0 3 * jan-mar MON'],
+    ['0 3 LW * *', 'UTC', '0 3 * * *'],
+    ['0 3 15W * *', 'UTC', '0 3 * * *'],
+    ['0 3 * * 5L', 'UTC', '0 3 * * *'],
+    ['0 3 ? * 5', 'UTC', '0 3 * * *'],
+    ['0 3 1 * +5', 'UTC', '0 3 * * *'],
   ])('of %s in %s is %s', (cron, timeZone, expected) => {
     expect(triggerOf({ cron, timeZone }, NOW)).toBe(expected);
   });
@@ -22,7 +29,7 @@ describe('a trigger in UTC', () => {
   test('fires at each time at which the schedule is due, in any zone and season', () => {
     const minute = fc.constantFrom('0', '7', '*/15', '10-20/5', '59');
     const hour = fc.constantFrom('0', '3', '2,14', '*/6', '22-23', '*');
-    const days = fc.constantFrom('* * *', '* * 1', '1 * *', '15 6 *', '* * 6-7');
+    const days = fc.constantFrom('* * *', '* * 1', '1 * *', '15 6 *', '* * 6-7', 'LW * *', '* * 5L', '15 * +1');
     const zone = fc.constantFrom(
       'UTC',
       'Europe/Berlin',

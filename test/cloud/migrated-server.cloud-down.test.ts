@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { lacks } from '../setup/cache.ts';
+import { askService } from './call-service.ts';
+import { useCloudWithServers } from './compute.ts';
+import { useEkko } from './ekko.ts';
+import { expectExact, type StillDisk } from './exact-disk.ts';
+import { logIn } from './keystone.ts';
+import { openHost, type SecondHost, useSecondHost } from './second-host.ts';
+import { doInGuest, type Server, untilAgentAnswers, virsh } from './server.ts';
+import { openTenant, type Point, type Tenant } from './tenant.ts';
+
+/** A server that Nova moves to another host while it is backed up. While that host is open, nobody else may boot servers. */
+const LONG_MS = 900_000;
+const MUCH = 40_000_000;
+/** So that the export of so much takes longer than Nova to take the server away. */
+const SLOWLY = { bandwidth: 500_000 };
+
+type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
+
+describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
+  'A server that is migrated',
+  { timeout: LONG_MS },
+  () => {
+    let cloud: Cloud;
+    let first: string;
+    let second: SecondHost;
+    let tenant: Tenant;
+    let server: Server;
+    /** The cloud with the hypervisor that has the server now. */
+    let here: Cloud;
+    const vault = `move-${randomBytes(4).toString('hex')}`;
+    const policy = `move-${randomBytes(4).toString('hex')}`;
+
+    beforeAll(async () => {
+      const [found, ekko] = await Promise.all([useCloudWithServers(), useEkko()]);
+      [cloud, first] = [found, ekko.host];
+      second = await useSecondHost();
+      tenant = await openTenant(cloud, ekko);
+      await tenant.makeVault(vault);
+      server = await tenant.boot('moving');
+      here = cloud;
+      await protect();
+    }, LONG_MS);
+
+    afterAll(async () => {
+      await openHost(cloud, false);
+      await tenant?.leave();
+    });
+
+    beforeEach(() => tenant.logInAgain());
+
+    const protect = (more: object = {}) =>
+      tenant.call('PUT', `/v1/policies/${policy}`, { vault, members: { servers: [server.id] }, ...more });
+
+    const rootDisk = (): StillDisk => ({
+      name: `${server.id}/root`,
+      image: join(cloud.nova.instances, server.id, 'disk'),
+    });
+
+    /** A backup of the server while it stands still; the point holds these disks as they are. */
+    async function backUpExactly(...disks: readonly StillDisk[]): Promise<Point> {
+      await virsh(here, 'suspend', server.id);
+      const point = await tenant.backUp(policy);
+      expect(point).toMatchObject({ disks: disks.length, missing: [] });
+      await expectExact(tenant, vault, ...disks);
+      await virsh(here, 'resume', server.id);
+      return point;
+    }
+
+    async function reasonsOf({ point }: Point): Promise<string[]> {
+      type Shown = { readonly members: readonly { readonly fullReason?: string }[] };
+      const { members } = await tenant.call<Shown>('GET', `/v1/vaults/${vault}/points/${point}`);
+      return members.map(({ fullReason }) => fullReason ?? 'incremental');
+    }
+
+    const hostOfServer = async () => {
+      type Found = { readonly members: readonly { readonly host?: string }[] };
+      return (await tenant.call<Found>('GET', `/v1/policies/${policy}/members`)).members[0]?.host;
+    };
+
+    /** As the operator does; ends when Nova waits for a confirmation. */
+    async function migrateTo(host: string): Promise<void> {
+      const { token } = await logIn(cloud.keystone, cloud.keystone.admin);
+      const version = { 'openstack-api-version': 'compute 2.56' };
+      await openHost(cloud, true);
+      const url = `${cloud.nova.url}/servers/${server.id}/action`;
+      await askService(token, 'POST', url, { migrate: { host } }, version);
+      await tenant.becomes(server, 'VERIFY_RESIZE');
+      here = host === first ? cloud : { ...cloud, nova: { ...cloud.nova, hypervisor: second.hypervisor } };
+      await untilAgentAnswers(here, server.id);
+    }
+
+    const confirm = async () => {
+      await tenant.act(server, { confirmResize: null });
+      await tenant.becomes(server, 'ACTIVE');
+    };
+
+    test('during a run loses that run, and the exporter of its new host goes on incrementally where the old one ended', async () => {
+      await backUpExactly(rootDisk());
+      await doInGuest(here, server.id, `head -c ${MUCH} /dev/urandom > /much; sync`);
+      await protect(SLOWLY);
+      const { run } = await tenant.startRun(policy);
+      await tenant.call('POST', `/v1/runs/${run}/moment`);
+      await protect();
+      await migrateTo(second.name);
+      const { members } = await tenant.exported(run);
+      expect(members).toEqual([expect.objectContaining({ state: 'failed' })]);
+      expect(members[0]?.problem).toMatch(/ended from outside.*No change is lost: run it again/);
+      const refused = await tenant.ask<{ code: string }>('POST', `/v1/runs/${run}/commit`, { partial: true });
+      expect([refused.status, refused.body.code]).toEqual([409, 'run-incomplete']);
+      await tenant.call('DELETE', `/v1/runs/${run}`);
+      expect(await hostOfServer()).toBe(second.name);
+      await doInGuest(here, server.id, 'echo moved > /moved; sync');
+      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+      expect(await tenant.restoredFile(vault, rootDisk().name, '/moved')).toBe('moved\n');
+      await confirm();
+      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+    });
+
+    test('after a run has read it is in that point, though its exporter does not find it any more, and goes on incrementally from there', async () => {
+      await doInGuest(here, server.id, 'echo read > /read; sync');
+      const { run } = await tenant.startRun(policy);
+      await tenant.call('POST', `/v1/runs/${run}/moment`);
+      expect((await tenant.exported(run)).state).toBe('staged');
+      await migrateTo((await hostOfServer()) === first ? second.name : first);
+      expect(await tenant.call('POST', `/v1/runs/${run}/commit`)).toMatchObject({ disks: 1, missing: [] });
+      expect(await tenant.restoredFile(vault, rootDisk().name, '/read')).toBe('read\n');
+      await confirm();
+      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+    });
+  },
+);
