@@ -91,9 +91,12 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
     const { state, result, id } = await executions.run(SERVER, wish);
     const [server] = stub.servers.keys();
     const volumes = [...stub.volumes.values()];
-    expect([state, result]).toEqual([
+    const idOf = (disk: string) => volumes.find(({ asked }) => asked.metadata?.['ekko_disk'] === disk)?.id;
+    // In the order of the disks, whichever was made first.
+    expect([state, result, volumes.length]).toEqual([
       'SUCCESS',
-      { outcome: 'restored', restore: id, server, volumes: volumes.map((volume) => volume.id) },
+      { outcome: 'restored', restore: id, server, volumes: [idOf('s/root'), idOf('s/data')] },
+      2,
     ]);
     expect(stub.restores.get(id)).toMatchObject({
       images: 'volumes',
@@ -103,7 +106,6 @@ describe.skipIf(lacks('control-plane', 'swift'))('restores on a real Mistral', (
       },
     });
     expect(stub.restores.get(id)?.wish['build']).not.toHaveProperty('flavor');
-    const idOf = (disk: string) => volumes.find(({ asked }) => asked.metadata?.['ekko_disk'] === disk)?.id;
     expect(onlyServer()).toMatchObject({
       name: 'again',
       block_device_mapping_v2: [
