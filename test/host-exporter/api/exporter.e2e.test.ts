@@ -167,7 +167,7 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
 
   test('a moment that nobody takes in time is given up, and another run can begin', async () => {
     await exporter.stop();
-    exporter = await startHere(guest, cloud, await freePort(), { watchdog_seconds: 1 });
+    exporter = await startHere(guest, cloud, await freePort(), { watchdog_seconds: 5 });
     const run = await cloud.newRun(disks);
     await exporter.step(run, '');
     await exporter.step(run, 'freeze');
