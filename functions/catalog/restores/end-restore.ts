@@ -2,9 +2,10 @@ import { codeOf } from '#vault/errors.ts';
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type Images, imagesAt } from '../cloud/images.ts';
+import { updateRecord } from '../registry/update-record.ts';
 import { withVault } from '../vaults/with-vault.ts';
 import { releasePoint } from './read-hold.ts';
-import { updateRestore, withDisk } from './restore-changes.ts';
+import { withDisk } from './restore-changes.ts';
 import type { RestoredDisk, RestoreRecord } from './restore-record.ts';
 
 /** Which images are removed: those that are not complete; also those that were to become volumes; all. */
@@ -22,7 +23,7 @@ export async function endRestore(
 ): Promise<RestoreRecord> {
   const { registry, now } = catalog;
   let cancelled = false;
-  const ended = await updateRestore(registry, caller.project, restore, (record) => {
+  const ended = await updateRecord(registry, 'restores', [caller.project, restore], (record) => {
     cancelled = record.ended === undefined;
     return cancelled ? { ...record, ended: { outcome: 'cancelled', at: now().toISOString() } } : record;
   });
@@ -32,7 +33,7 @@ export async function endRestore(
   const changes = new Map<string, Partial<RestoredDisk>>();
   for (const disk of ended.disks)
     if (isWanted(disk, wanted)) changes.set(disk.name, await removed(images, caller, disk));
-  return updateRestore(registry, caller.project, restore, (record) =>
+  return updateRecord(registry, 'restores', [caller.project, restore], (record) =>
     [...changes].reduce(
       (changed, [name, change]) => withDisk(changed, name, (disk) => ({ ...disk, ...change })),
       record,

@@ -5,9 +5,10 @@ import type { Caller } from '../caller.ts';
 import { imagesAt } from '../cloud/images.ts';
 import { requireRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
+import { updateRecord } from '../registry/update-record.ts';
 import type { TenantVault, TenantVaults } from '../vaults/tenant-vaults.ts';
 import type { OpenImageSource } from './disk-image-source.ts';
-import { Lost, updateRestore } from './restore-changes.ts';
+import { Lost } from './restore-changes.ts';
 import type { RestoreRecord } from './restore-record.ts';
 import { type RestoreWork, type WorkSettings, workOn } from './work-on-restore.ts';
 
@@ -71,7 +72,7 @@ export function openRestores(settings: RestoreSettings): RunningRestores {
     const tenant =
       given ?? (await tenants.open(caller, (await requireRecord(registry, 'vaults', caller.project, vault)).value));
     try {
-      const claimed = await updateRestore(registry, caller.project, restore, (record) =>
+      const claimed = await updateRecord(registry, 'restores', [caller.project, restore], (record) =>
         isFree(record) ? { ...record, worker: seen() } : record,
       );
       if (isMine(claimed) && !running.has(nameOf(caller, restore))) begin(caller, claimed, tenant);
@@ -102,7 +103,7 @@ export function openRestores(settings: RestoreSettings): RunningRestores {
     return {
       ...{ images: imagesAt(settings.glance), openSource, limit, now, beatMs: leaseMs / SEEN_WITHIN_LEASE },
       change: (make) =>
-        updateRestore(registry, project, restore, (record) => {
+        updateRecord(registry, 'restores', [project, restore], (record) => {
           if (!isMine(record)) throw new Lost();
           return make({ ...record, worker: seen() });
         }),

@@ -6,7 +6,7 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { endMember } from '../exporters/exporter-client.ts';
 import type { RunEnd, RunRecord } from '../registry/records.ts';
-import { updateRun } from './open-runs.ts';
+import { updateRecord } from '../registry/update-record.ts';
 import { forEachMember, placeOf } from './run-members.ts';
 
 /**
@@ -38,7 +38,9 @@ export async function finish(
   await forEachMember(places, (place) =>
     endMember(place, caller.token, held.has(place.server) ? 'committed' : 'abandoned'),
   );
-  return updateRun(catalog.registry, caller, run, (now) => (now.ended === undefined ? { ...now, ended: end } : now));
+  return updateRecord(catalog.registry, 'runs', [caller.project, run], (now) =>
+    now.ended === undefined ? { ...now, ended: end } : now,
+  );
 }
 
 function committedAlready(run: string): EkkoError {

@@ -1,7 +1,7 @@
 import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { type RunRecord, requireRecord } from '../registry/records.ts';
-import { updateRun } from './open-runs.ts';
+import { updateRecord } from '../registry/update-record.ts';
 import { membersOf } from './run-members.ts';
 import { startExports, takeMoment } from './take-moment.ts';
 
@@ -16,7 +16,7 @@ export async function holdMoment(catalog: Catalog, caller: Caller, run: string):
   // Exporters fetch their tickets at once: the vault is opened one time, before them.
   await catalog.runs.open(caller, record);
   const moment = await takeMoment(record, { token: caller.token, catalog: catalog.publicUrl, now: catalog.now });
-  const taken = await updateRun(catalog.registry, caller, run, (now) =>
+  const taken = await updateRecord(catalog.registry, 'runs', [caller.project, run], (now) =>
     now.moment === undefined ? { ...now, moment } : now,
   );
   await startExports(taken, caller.token);

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../caller.ts';
-import { type RunRecord, requireRecord, type Versioned } from '../registry/records.ts';
+import { type RunRecord, requireRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { TenantVault, TenantVaults } from '../vaults/tenant-vaults.ts';
 import { openRunParts, type RunParts } from './process-parts.ts';
@@ -72,20 +72,5 @@ export function openRuns(registry: Registry, tenants: TenantVaults): OpenRuns {
   async function openAnew(caller: Caller, run: string, vault: string): Promise<ActiveRun> {
     const { value } = await requireRecord(registry, 'vaults', caller.project, vault);
     return activate(run, await tenants.open(caller, value));
-  }
-}
-
-/** Writes a change of a run down, over whatever others have written meanwhile. */
-export async function updateRun(
-  registry: Registry,
-  { project }: Caller,
-  run: string,
-  change: (record: RunRecord) => RunRecord,
-): Promise<RunRecord> {
-  for (;;) {
-    const { version, value }: Versioned<RunRecord> = await requireRecord(registry, 'runs', project, run);
-    const changed = change(value);
-    if (changed === value) return value;
-    if ((await registry.write(['runs', project, run], changed, version)) === 'written') return changed;
   }
 }

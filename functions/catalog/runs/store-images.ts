@@ -5,8 +5,8 @@ import type { Caller } from '../caller.ts';
 import type { Catalog } from '../catalog.ts';
 import { disksOf } from '../exporters/exporter-client.ts';
 import type { RunMember, RunRecord } from '../registry/records.ts';
+import { updateRecord } from '../registry/update-record.ts';
 import { type ImageStep, stepImage } from './image-run.ts';
-import { updateRun } from './open-runs.ts';
 
 /** How the images do that a run's disks were built on. */
 export interface ImagesView {
@@ -62,7 +62,7 @@ async function stepOnce(catalog: Catalog, caller: Caller, record: RunRecord, dig
   const name = `image ${caller.project} ${tenant.vault.id} ${digest}`;
   const step = await catalog.runs.once(name, () => stepImage(catalog, caller, record, tenant.vault, digest));
   if (step.state !== 'failed') return step;
-  const counted = await updateRun(catalog.registry, caller, record.run, (now) => ({
+  const counted = await updateRecord(catalog.registry, 'runs', [caller.project, record.run], (now) => ({
     ...now,
     imageFailures: { ...now.imageFailures, [digest]: (now.imageFailures?.[digest] ?? 0) + 1 },
   }));
@@ -93,7 +93,7 @@ async function askAgain(catalog: Catalog, caller: Caller, record: RunRecord): Pr
   const found = new Map(
     await pLimit(AT_ONCE).map(reading, async (member) => [member.server, await imagesOf(member, caller)] as const),
   );
-  return updateRun(catalog.registry, caller, record.run, (now) => ({
+  return updateRecord(catalog.registry, 'runs', [caller.project, record.run], (now) => ({
     ...now,
     members: now.members.map((member) => withImages(member, found.get(member.server))),
   }));

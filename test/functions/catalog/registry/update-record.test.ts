@@ -2,7 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { openRegistry } from '../../../../functions/catalog/registry/registry.ts';
-import { updateRestore, withDisk } from '../../../../functions/catalog/restores/restore-changes.ts';
+import { updateRecord } from '../../../../functions/catalog/registry/update-record.ts';
+import { withDisk } from '../../../../functions/catalog/restores/restore-changes.ts';
 import type { RestoredDisk, RestoreRecord } from '../../../../functions/catalog/restores/restore-record.ts';
 
 const PATH = ['restores', 'a', 'r'];
@@ -30,15 +31,15 @@ async function registryOnSwift() {
 const note = (name: string, change: Partial<RestoredDisk>) => (record: RestoreRecord) =>
   withDisk(record, name, (disk) => ({ ...disk, ...change }));
 
-test('of several changes of a restore at once none is lost, even where two writers may both be told that they were first', async () => {
+test('of several changes of a record at once none is lost, even where two writers may both be told that they were first', async () => {
   const registry = await registryOnSwift();
   await Promise.all(
     names.flatMap((name) => [
-      updateRestore(registry, 'a', 'r', note(name, { state: 'copying', image: `image of ${name}` })),
-      updateRestore(registry, 'a', 'r', note(name, { bytesDone: 7 })),
+      updateRecord(registry, 'restores', ['a', 'r'], note(name, { state: 'copying', image: `image of ${name}` })),
+      updateRecord(registry, 'restores', ['a', 'r'], note(name, { bytesDone: 7 })),
     ]),
   );
-  const { disks } = await updateRestore(registry, 'a', 'r', (record) => record);
+  const { disks } = await updateRecord(registry, 'restores', ['a', 'r'], (record) => record);
   expect(disks.map(({ name, image, bytesDone }) => [name, image, bytesDone])).toEqual(
     names.map((name) => [name, `image of ${name}`, 7]),
   );
@@ -46,10 +47,10 @@ test('of several changes of a restore at once none is lost, even where two write
 
 test('a change that throws holds up no other', async () => {
   const registry = await registryOnSwift();
-  const refused = updateRestore(registry, 'a', 'r', () => {
+  const refused = updateRecord(registry, 'restores', ['a', 'r'], () => {
     throw new Error('Lost.');
   });
-  const next = updateRestore(registry, 'a', 'r', note('s/root', { bytesDone: 9 }));
+  const next = updateRecord(registry, 'restores', ['a', 'r'], note('s/root', { bytesDone: 9 }));
   await expect(refused).rejects.toThrow('Lost.');
   expect((await next).disks[0]?.bytesDone).toBe(9);
 });
