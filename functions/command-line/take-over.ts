@@ -1,4 +1,4 @@
-import { codeOf, type ErrorCode } from '#vault/errors.ts';
+import { codeOf, type ErrorCode, isUnreadable } from '#vault/errors.ts';
 import type { Extent } from '#vault/format/extents.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { VaultState } from '#vault/journal/state.ts';
@@ -53,18 +53,10 @@ export async function checkAllParts(
 
 /** Whether a run that was taken over fails for what its first process left: begun anew, the work may succeed. */
 export function isFaultOfThePast(error: unknown): boolean {
-  return error instanceof OtherParts || FAULTS.has(codeOf(error));
+  return error instanceof OtherParts || isUnreadable(error) || FAULTS.has(codeOf(error));
 }
 
-const FAULTS: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
-  'run-incomplete',
-  'part-refused',
-  'condemned',
-  'damaged',
-  'bad-format',
-  'wrong-key',
-  'object-missing',
-]);
+const FAULTS: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>(['run-incomplete', 'part-refused', 'condemned']);
 
 function partOf(key: string): number {
   try {

@@ -1,5 +1,5 @@
 import { splitByPage } from '#vault/dedupe/lineage.ts';
-import { codeOf, EkkoError } from '#vault/errors.ts';
+import { EkkoError, isUnreadable } from '#vault/errors.ts';
 import { clipExtent, type Extent, packsOf } from '#vault/format/extents.ts';
 import type { Manifest } from '#vault/format/manifest.ts';
 import { pagesOf } from '#vault/format/manifest.ts';
@@ -138,7 +138,7 @@ async function unlessUnreadable<T>(reading: Promise<T>): Promise<T | undefined> 
   try {
     return await reading;
   } catch (error) {
-    if (['object-missing', 'damaged', 'bad-format', 'wrong-key'].includes(codeOf(error) ?? '')) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

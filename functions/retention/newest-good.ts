@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { codeOf, type ErrorCode } from '#vault/errors.ts';
+import { isUnreadable } from '#vault/errors.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { openRedirects } from '#vault/moves/redirects.ts';
@@ -9,14 +9,6 @@ import { readManifest, readPage, type VaultReader } from '#vault/records.ts';
 const READS_AT_ONCE = 16;
 /** Pages known to be sound: of so many disks of 1 TiB that one point hardly has more. */
 const MOST_KEPT_PAGES = 100_000;
-
-/** Object faults: what cannot be read cannot be restored. Faults of the store are passed on, nothing is known by them. */
-const UNREADABLE: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
-  'object-missing',
-  'damaged',
-  'bad-format',
-  'wrong-key',
-]);
 
 /**
  * The run of the newest of `points` (in commit order) of which no object is known to be damaged; undefined when there is none. Reads
@@ -61,7 +53,7 @@ function openDamageFinder(reader: VaultReader, { damaged, moved }: Pick<VaultSta
       for (const { manifest } of disks) if (await isDiskDamaged(manifest)) return true;
       return false;
     } catch (error) {
-      if (UNREADABLE.has(codeOf(error))) return true;
+      if (isUnreadable(error)) return true;
       throw error;
     }
   };

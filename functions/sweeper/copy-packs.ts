@@ -1,4 +1,5 @@
 import { segmentId } from '#vault/dedupe/segment-id.ts';
+import { isUnreadable } from '#vault/errors.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { EpochKeys } from '#vault/keys/epoch-keys.ts';
 import { type CopiedRun, runsOf } from '#vault/moves/copied-runs.ts';
@@ -7,7 +8,7 @@ import type { VaultReader } from '#vault/records.ts';
 import type { PackShelf, TrustedPack } from '#vault/restore/trusted-pack.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { readSegments } from './copy-segments.ts';
-import { isUnreadable, type LivenessProblem } from './liveness.ts';
+import type { LivenessProblem } from './liveness.ts';
 import type { PackUsage } from './pack-usage.ts';
 import type { SparsePack } from './sparse-packs.ts';
 

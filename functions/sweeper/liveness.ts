@@ -1,4 +1,3 @@
-import { codeOf } from '#vault/errors.ts';
 import type { PackReference } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import type { VaultReader } from '#vault/records.ts';
@@ -71,10 +70,3 @@ function pointsOf(state: VaultState, givenUp: ReadonlySet<string>): CommittedPoi
 
 /** Kinds whose names the journal itself tells. */
 const IN_JOURNAL: ReadonlySet<LiveKind> = new Set(['points', 'manifests']);
-
-const UNREADABLE: ReadonlySet<string | undefined> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
-
-/** Whether it is the object that is at fault, not the way to it. */
-export function isUnreadable(error: unknown): error is Error {
-  return UNREADABLE.has(codeOf(error));
-}

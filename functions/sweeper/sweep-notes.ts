@@ -1,9 +1,10 @@
+import { isUnreadable } from '#vault/errors.ts';
 import { parseJson } from '#vault/format/bytes.ts';
 import { type FieldReader, listOf, oneOf, readFields, runId, text } from '#vault/format/fields.ts';
 import { epochOfRecord, openRecord, RecordKind, sealRecord } from '#vault/format/record.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { Folder, sweepNoteKey } from '#vault/store/object-names.ts';
-import { isUnreadable, type LiveKind } from './liveness.ts';
+import type { LiveKind } from './liveness.ts';
 
 /**
  * What a sweep notes for the next one (`docs/format.md`, "Sweep notes"). Notes save time and delay nothing but removals when they are

@@ -1,9 +1,9 @@
 import { samplesOf } from '#vault/dedupe/similarity.ts';
+import { isUnreadable } from '#vault/errors.ts';
 import { ID_SIZE, INDEX_READ_SIZE, openPackIndex } from '#vault/format/pack.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { contentKey, Folder, sampleKey } from '#vault/store/object-names.ts';
 import { inLanes } from './in-lanes.ts';
-import { isUnreadable } from './liveness.ts';
 
 const AT_ONCE = 16;
 const KEYS_PER_REMOVAL = 1000;

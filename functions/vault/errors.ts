@@ -80,3 +80,12 @@ export function codeOf(error: unknown): ErrorCode | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error) || !('name' in error)) return undefined;
   return error.name === 'EkkoError' ? (error.code as ErrorCode) : undefined;
 }
+
+const UNREADABLE: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode | undefined>([
+  ...(['object-missing', 'damaged', 'bad-format', 'wrong-key'] as const),
+]);
+
+/** Whether an object is at fault, not the way to it: of a store that fails nothing is known. */
+export function isUnreadable(error: unknown): error is Error {
+  return UNREADABLE.has(codeOf(error));
+}

@@ -1,4 +1,4 @@
-import { codeOf } from './errors.ts';
+import { codeOf, isUnreadable } from './errors.ts';
 import type { RestorePoint } from './format/point.ts';
 import { openRecord, RecordKind, sealRecord } from './format/record.ts';
 import { EMPTY_TOPOLOGY, type Topology } from './format/topology.ts';
@@ -23,13 +23,11 @@ export async function keptTopology({ store, keyring }: VaultReader, run: string)
     const body = openRecord(keyring, { kind: RecordKind.topology, context: key }, await store.get(key), key);
     return decodeTopology(body, key);
   } catch (error) {
-    if (!UNREADABLE.has(codeOf(error))) throw error;
+    if (!isUnreadable(error)) throw error;
     const why = `What was kept of it at the start of the run could not be read at its commit (${codeOf(error)}).`;
     return { ...EMPTY_TOPOLOGY, readAt: '', omitted: [{ part: 'topology', why }] };
   }
 }
-
-const UNREADABLE: ReadonlySet<string | undefined> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
 
 /** Keeps the topology of a restore point for a run of another vault, which copies the point. Says whether it has one. Throws `store-failed`. */
 export async function carryTopology(

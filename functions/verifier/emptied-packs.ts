@@ -1,4 +1,4 @@
-import { codeOf } from '#vault/errors.ts';
+import { isUnreadable } from '#vault/errors.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { Folder, nameOf } from '#vault/store/object-names.ts';
@@ -25,8 +25,6 @@ export async function findEmptied(
   return [...packs].filter(([key]) => !needed.has(key)).map(([object, { message }]) => ({ object, message }));
 }
 
-const UNREADABLE: ReadonlySet<string | undefined> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
-
 /** Which of the packs `points` need. Undefined where a record cannot be read: a sweep may remove those of an expired point meanwhile. */
 async function neededOf(
   reader: VaultReader,
@@ -36,7 +34,7 @@ async function neededOf(
   try {
     return await findAffected(reader, points, packs);
   } catch (error) {
-    if (UNREADABLE.has(codeOf(error))) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

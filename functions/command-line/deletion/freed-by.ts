@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { codeOf } from '#vault/errors.ts';
+import { isUnreadable } from '#vault/errors.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { openRedirects } from '#vault/moves/redirects.ts';
@@ -31,13 +31,12 @@ export async function freedBy(
   try {
     return await countFreed(reader, state, new Set(runs));
   } catch (error) {
-    if (error instanceof TooMuch || UNREADABLE.has(codeOf(error) ?? '')) return undefined;
+    if (error instanceof TooMuch || isUnreadable(error)) return undefined;
     throw error;
   }
 }
 
 class TooMuch extends Error {}
-const UNREADABLE: ReadonlySet<string> = new Set(['object-missing', 'damaged', 'bad-format', 'wrong-key']);
 
 async function countFreed(
   reader: VaultReader,
