@@ -97,6 +97,9 @@ image_conversion_dir = ${folder}/conversion
 enabled_backends = share
 default_volume_type = __DEFAULT__
 scheduler_default_filters = CapacityFilter
+# All suites are one project's.
+quota_volumes = -1
+quota_gigabytes = -1
 [share]
 volume_driver = cinder.volume.drivers.nfs.NfsDriver
 volume_backend_name = share

@@ -140,6 +140,11 @@ initial_disk_allocation_ratio = 100
 allow_resize_to_same_host = true
 # The test guest does not hear a power button.
 shutdown_timeout = 5
+# All suites are one project's.
+[quota]
+instances = -1
+cores = -1
+ram = -1
 [api_database]
 connection = ${api.connection}
 [database]
@@ -149,6 +154,7 @@ virt_type = qemu
 cpu_mode = none
 connection_uri = ${hypervisor.uri}
 nfs_mount_point_base = ${folder}/mounts
+wait_soft_reboot_seconds = 5
 [scheduler]
 workers = 1
 discover_hosts_in_cells_interval = 1
