@@ -69,14 +69,16 @@ export function createPreparedMoment(context: DomainContext, preparation: Prepar
   const thaw = createStep(async (): Promise<Quiesced<Date>> => {
     if (freeze.answer === undefined || checkpoint.answer === undefined) throw outOfOrder('thaw', 'checkpoint');
     const { frozen, note, frozenMs } = await (await freeze.answer).thaw();
-    await forgetCheckpoints(context.place);
     if (request.quiesce === 'require' && !frozen) throw notStill(note);
     return { result: await checkpoint.answer, consistency: frozen ? 'file-system' : 'crash', note, frozenMs };
   });
 
   const open = createStep(async () => {
     if (thaw.answer === undefined) throw outOfOrder('reading', 'thaw');
-    return openLibvirtMoment(context, { ...preparation, disks, quiesced: await thaw.answer });
+    const quiesced = await thaw.answer;
+    // Not before: no other server of the group waits for it.
+    await forgetCheckpoints(context.place);
+    return openLibvirtMoment(context, { ...preparation, disks, quiesced });
   });
 
   async function cancel(): Promise<void> {
