@@ -6,7 +6,7 @@ import { lacks } from '../setup/cache.ts';
 import { askService, callService } from './call-service.ts';
 import { useCloudWithServers } from './compute.ts';
 import { useEkko } from './ekko.ts';
-import { expectExact, type StillDisk } from './exact-disk.ts';
+import { backUpExactly, expectExact, rootDisk, type StillDisk } from './exact-disk.ts';
 import { logIn } from './keystone.ts';
 import { attachVolume, doInGuest, reattachVolume, type Server, untilAgentAnswers, virsh } from './server.ts';
 import { openTenant, type Point, type Run, type Tenant } from './tenant.ts';
@@ -51,32 +51,15 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
 
     const takeMoment = async (run: Run) => tenant.call<Run>('POST', `/v1/runs/${run.run}/moment`);
     const commit = (run: string, partial = false) => tenant.call<Point>('POST', `/v1/runs/${run}/commit`, { partial });
-    const rootDisk = (): StillDisk => ({
-      name: `${server.id}/root`,
-      image: join(cloud.nova.instances, server.id, 'disk'),
-    });
+    const root = () => rootDisk(cloud, server);
     const volumeDisk = (volume: string): StillDisk => ({
       name: `${server.id}/${volume}`,
       image: join(cloud.cinder.volumes, `volume-${volume}`),
     });
 
-    /** A backup of the server while it stands still, all that it has written being on its disks; the point holds these disks as they are. */
-    async function backUpExactly(...disks: readonly StillDisk[]): Promise<Point> {
-      await doInGuest(cloud, server.id, 'sync');
-      await virsh(cloud, 'suspend', server.id);
-      const point = await tenant.backUp(policy);
-      expect(point).toMatchObject({ disks: disks.length, missing: [] });
-      await expectExact(tenant, vault, ...disks);
-      await virsh(cloud, 'resume', server.id);
-      return point;
-    }
-
-    /** Why the disks of the point were read whole. */
-    async function reasonsOf({ point }: Point): Promise<string[]> {
-      type Shown = { readonly members: readonly { readonly fullReason?: string }[] };
-      const { members } = await tenant.call<Shown>('GET', `/v1/vaults/${vault}/points/${point}`);
-      return members.map(({ fullReason }) => fullReason ?? 'incremental');
-    }
+    const backUp = (...disks: readonly StillDisk[]) =>
+      backUpExactly({ cloud, tenant, vault }, policy, server, ...disks);
+    const readingsOf = (point: Point) => tenant.readingsOf(vault, point);
 
     /** A moment of the server, with so much to export that it takes a while. */
     async function slowRun(device = ''): Promise<Run> {
@@ -113,40 +96,40 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
       }
 
       test('during a run, it loses that run, is read whole by the next one at its new size, and goes on incrementally once the owner confirms', async () => {
-        await backUpExactly(rootDisk());
+        await backUp(root());
         const run = await slowRun();
         await resize(2);
         await expectLost(run);
         await tenant.writeInGuest(server, '/resized', 'since');
-        const whole = await backUpExactly(rootDisk());
-        expect(await reasonsOf(whole)).toEqual(['disk-resized']);
-        expect(await tenant.restoredFile(vault, rootDisk().name, '/resized')).toBe('since');
+        const whole = await backUp(root());
+        expect(await readingsOf(whole)).toEqual(['disk-resized']);
+        expect(await tenant.restoredFile(vault, root().name, '/resized')).toBe('since');
         await tenant.act(server, { confirmResize: null });
         await tenant.becomes(server, 'ACTIVE');
         await tenant.writeInGuest(server, '/confirmed', 'for good');
-        const next = await backUpExactly(rootDisk());
-        expect(await reasonsOf(next)).toEqual(['incremental']);
+        const next = await backUp(root());
+        expect(await readingsOf(next)).toEqual(['incremental']);
         expect(next.changedBytes).toBeLessThan(whole.changedBytes / 2);
       });
 
       test('and back, after backups of both, it is backed up as it was, and nothing of between comes with it', async () => {
         await tenant.writeInGuest(server, '/kept', 'from before');
-        await backUpExactly(rootDisk());
+        await backUp(root());
         const run = await slowRun();
         await resize(3);
         await expectLost(run);
         await tenant.writeInGuest(server, '/between', 'what the revert takes away');
-        expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['disk-resized']);
+        expect(await readingsOf(await backUp(root()))).toEqual(['disk-resized']);
         await tenant.act(server, { revertResize: null });
         await tenant.becomes(server, 'ACTIVE');
         await untilAgentAnswers(cloud, server.id);
         await tenant.writeInGuest(server, '/after', 'since the revert');
-        await backUpExactly(rootDisk());
-        const contents = (path: string) => tenant.restoredFile(vault, rootDisk().name, path);
+        await backUp(root());
+        const contents = (path: string) => tenant.restoredFile(vault, root().name, path);
         expect(await contents('/kept')).toBe('from before');
         expect(await contents('/after')).toBe('since the revert');
         expect(await contents('/between')).toBe('');
-        expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+        expect(await readingsOf(await backUp(root()))).toEqual(['incremental']);
       });
     });
 
@@ -172,9 +155,9 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
         await expectExact(tenant, vault, volumeDisk(old));
         await detach(old);
         await doInGuest(cloud, server.id, 'head -c 1000000 /dev/urandom > /dev/vdc; sync');
-        await backUpExactly(rootDisk(), volumeDisk(added));
+        await backUp(root(), volumeDisk(added));
         await reattachVolume(cloud, tenant.token, server, old);
-        await backUpExactly(rootDisk(), volumeDisk(added), volumeDisk(old));
+        await backUp(root(), volumeDisk(added), volumeDisk(old));
       });
 
       test('between the start of a run and its moment, it is missing in that point by name, and whole in the next', async () => {
@@ -204,7 +187,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
         expect(await commit(run)).toMatchObject({ disks: 2, missing: [] });
         const nodes = await virsh(cloud, 'qemu-monitor-command', server.id, '{"execute": "query-named-block-nodes"}');
         expect(new Set(nodes.match(/"ekko-[^"]*"/g))).toEqual(new Set([`"ekko-${run}"`]));
-        expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+        expect(await readingsOf(await backUp(root()))).toEqual(['incremental']);
       });
     });
   },

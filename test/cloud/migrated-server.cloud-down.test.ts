@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { lacks } from '../setup/cache.ts';
 import { askService } from './call-service.ts';
 import { useCloudWithServers } from './compute.ts';
 import { useEkko } from './ekko.ts';
-import { expectExact, type StillDisk } from './exact-disk.ts';
+import { backUpExactly, rootDisk } from './exact-disk.ts';
 import { logIn } from './keystone.ts';
 import { openHost, type SecondHost, useSecondHost } from './second-host.ts';
-import { doInGuest, type Server, untilAgentAnswers, virsh } from './server.ts';
+import { doInGuest, type Server, untilAgentAnswers } from './server.ts';
 import { openTenant, type Point, type Tenant } from './tenant.ts';
 
 /** A server that Nova moves to another host while it is backed up. While that host is open, nobody else may boot servers. */
@@ -54,26 +53,9 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     const protect = (more: object = {}) =>
       tenant.call('PUT', `/v1/policies/${policy}`, { vault, members: { servers: [server.id] }, ...more });
 
-    const rootDisk = (): StillDisk => ({
-      name: `${server.id}/root`,
-      image: join(cloud.nova.instances, server.id, 'disk'),
-    });
-
-    /** A backup of the server while it stands still; the point holds these disks as they are. */
-    async function backUpExactly(...disks: readonly StillDisk[]): Promise<Point> {
-      await virsh(here, 'suspend', server.id);
-      const point = await tenant.backUp(policy);
-      expect(point).toMatchObject({ disks: disks.length, missing: [] });
-      await expectExact(tenant, vault, ...disks);
-      await virsh(here, 'resume', server.id);
-      return point;
-    }
-
-    async function reasonsOf({ point }: Point): Promise<string[]> {
-      type Shown = { readonly members: readonly { readonly fullReason?: string }[] };
-      const { members } = await tenant.call<Shown>('GET', `/v1/vaults/${vault}/points/${point}`);
-      return members.map(({ fullReason }) => fullReason ?? 'incremental');
-    }
+    const root = () => rootDisk(cloud, server);
+    const backUp = () => backUpExactly({ cloud: here, tenant, vault }, policy, server, root());
+    const readingsOf = (point: Point) => tenant.readingsOf(vault, point);
 
     const hostOfServer = async () => {
       type Found = { readonly members: readonly { readonly host?: string }[] };
@@ -98,7 +80,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     };
 
     test('during a run loses that run, and the exporter of its new host goes on incrementally where the old one ended', async () => {
-      await backUpExactly(rootDisk());
+      await backUp();
       await doInGuest(here, server.id, `head -c ${MUCH} /dev/urandom > /much; sync`);
       await protect(SLOWLY);
       const { run } = await tenant.startRun(policy);
@@ -113,10 +95,10 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
       await tenant.call('DELETE', `/v1/runs/${run}`);
       expect(await hostOfServer()).toBe(second.name);
       await doInGuest(here, server.id, 'echo moved > /moved; sync');
-      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
-      expect(await tenant.restoredFile(vault, rootDisk().name, '/moved')).toBe('moved\n');
+      expect(await readingsOf(await backUp())).toEqual(['incremental']);
+      expect(await tenant.restoredFile(vault, root().name, '/moved')).toBe('moved\n');
       await confirm();
-      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+      expect(await readingsOf(await backUp())).toEqual(['incremental']);
     });
 
     test('after a run has read it is in that point, though its exporter does not find it any more, and goes on incrementally from there', async () => {
@@ -126,9 +108,9 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
       expect((await tenant.exported(run)).state).toBe('staged');
       await migrateTo((await hostOfServer()) === first ? second.name : first);
       expect(await tenant.call('POST', `/v1/runs/${run}/commit`)).toMatchObject({ disks: 1, missing: [] });
-      expect(await tenant.restoredFile(vault, rootDisk().name, '/read')).toBe('read\n');
+      expect(await tenant.restoredFile(vault, root().name, '/read')).toBe('read\n');
       await confirm();
-      expect(await reasonsOf(await backUpExactly(rootDisk()))).toEqual(['incremental']);
+      expect(await readingsOf(await backUp())).toEqual(['incremental']);
     });
   },
 );

@@ -50,6 +50,8 @@ export interface Tenant {
   exported(run: string): Promise<Run>;
   backUp(policy: string): Promise<Point & Run>;
   points(vault: string): Promise<Point[]>;
+  /** How each disk of the point was read: `incremental`, or why it was read whole. */
+  readingsOf(vault: string, point: Point): Promise<string[]>;
   /** A raw image of a disk, of the vault's newest point, made with the container and the key alone; the next one takes its place. */
   restoredDisk(vault: string, disk: string): Promise<string>;
   /** What a file of a disk has in the vault's newest point, likewise. */
@@ -124,6 +126,11 @@ export async function openTenant(cloud: Cloud, ekko: EkkoSettings): Promise<Tena
       return { ...held, ...point };
     },
     points: async (vault) => (await tenant.call<{ points: Point[] }>('GET', `/v1/vaults/${vault}/points`)).points,
+    async readingsOf(vault, { point }) {
+      type Shown = { readonly members: readonly { readonly fullReason?: string }[] };
+      const { members } = await tenant.call<Shown>('GET', `/v1/vaults/${vault}/points/${point}`);
+      return members.map(({ fullReason }) => fullReason ?? 'incremental');
+    },
     async restoredDisk(vault, disk) {
       const target = desk.path('disk.img');
       const restoring = ['restore', `swift://backups/${vault}`, `latest/${disk}`, target, '--overwrite'];

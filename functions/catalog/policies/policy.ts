@@ -1,3 +1,5 @@
+import type { RetentionPolicy } from '#vault/journal/entries.ts';
+
 /** What to protect, when, how consistent, how long to keep: the body of `PUT /v1/policies/{policy}`. */
 export interface PolicyDefinition {
   readonly vault: string;
@@ -39,16 +41,10 @@ export interface PolicyNotice {
 
 export type NoticeEvent = (typeof NOTICE_EVENTS)[number];
 
-export interface PolicyRetention {
-  readonly last?: number;
-  readonly hourly?: number;
-  readonly daily?: number;
-  readonly weekly?: number;
-  readonly monthly?: number;
-  readonly yearly?: number;
+/** As the vault keeps it, but for how `within` is written. */
+export interface PolicyRetention extends Omit<RetentionPolicy, 'withinHours'> {
   /** `48h`, `14d`, `2w` */
   readonly within?: string;
-  readonly timeZone: string;
 }
 
 /** Servers that one policy protects at most, however they are found. */

@@ -8,7 +8,8 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
  * never changed, and who writes the next number first has changed the record. Older versions are removed, but for a few.
  *
  * Over a store without an atomic create (Swift) two that write the same number at once may both believe they were first: the later
- * one stands. Nothing but the record of a policy or an exporter can be lost that way; what must be decided once is decided in the journal.
+ * one stands. What can be lost that way is the change of a policy, of an exporter, or of how far a restore is, where two
+ * processes make one at the same moment; what must be decided once is decided in the journal.
  */
 export interface Registry {
   /** The newest version, or undefined where there is none or it was forgotten. Throws `damaged`, `store-failed`. */

@@ -60,10 +60,10 @@ async function feed<Job, Result>(
   { jobs, jobsPerThread, onResult }: ThreadedWork<Job, Result>,
 ): Promise<void> {
   const waiting = new Map<number, PromiseWithResolvers<Reply<Result>>>();
-  let broken: { readonly error: Error } | undefined;
+  let broken: Error | undefined;
   // Replies are not raced with one promise for the thread's end: that would keep every reply for as long as the thread lives.
   const end = (error: Error) => {
-    broken ??= { error };
+    broken ??= error;
     for (const { reject } of waiting.values()) reject(error);
   };
   worker.on('error', end);
@@ -72,7 +72,7 @@ async function feed<Job, Result>(
   let next = 0;
   const lane = async () => {
     for (let turn = await jobs.next(); !turn.done; turn = await jobs.next()) {
-      if (broken !== undefined) throw broken.error;
+      if (broken !== undefined) throw broken;
       const id = next++;
       const reply = Promise.withResolvers<Reply<Result>>();
       waiting.set(id, reply);
