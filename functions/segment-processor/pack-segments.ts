@@ -11,8 +11,7 @@ import { SEGMENT_SIZE, SEGMENTS_PER_FRAME } from '#vault/words.ts';
 /** An opened part: the carried segments of `header.runs` in order, their ids, and what the vault knows of them. */
 export interface PartSegments {
   readonly header: PartHeader;
-  /** One behind the other. */
-  readonly segments: Buffer;
+  readonly segments: readonly Buffer[];
   readonly ids: readonly Buffer[];
   readonly knowledge: PartKnowledge;
 }
@@ -54,9 +53,9 @@ export function packSegments(keys: EpochKeys, level: number, part: PartSegments)
 }
 
 function segmentAt({ segments, ids }: PartSegments, i: number): { segment: Buffer; id: Buffer } {
-  const id = ids[i];
-  if (id === undefined) throw new RangeError(`Segment ${i} was not read.`);
-  return { segment: segments.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE), id };
+  const [segment, id] = [segments[i], ids[i]];
+  if (segment === undefined || id === undefined) throw new RangeError(`Segment ${i} was not read.`);
+  return { segment, id };
 }
 
 function countAudit(stats: { auditedSegments: number; auditFailures: number }, unchanged: boolean | undefined): void {

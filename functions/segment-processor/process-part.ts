@@ -12,7 +12,7 @@ import { release } from '#vault/memory.ts';
 import { type OpenedPart, openPart } from '#vault/staging/open-part.ts';
 import { contentKey, Folder, type PartPlace, placeOf, receiptKey, stagingKey } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
-import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '#vault/words.ts';
+import { SEGMENT_SIZE } from '#vault/words.ts';
 import { type PackedSegments, packSegments } from './pack-segments.ts';
 
 /** What happened to a staged part. `repeated`: its receipt was there already; `not-a-part`: a summary, which the commit reads. */
@@ -35,8 +35,6 @@ interface Workplace {
   readonly known: KnownSegments;
   readonly level: number;
   readonly checkPacks: boolean;
-  /** The segments of one part, in the clear. */
-  readonly memory: Buffer;
 }
 
 interface Packed {
@@ -49,8 +47,7 @@ interface Packed {
  * each pack is opened again as a reader would, down to the ids of its segments, before it is stored.
  */
 export function openPartProcessor(vault: Vault, compressionLevel: number, checkPacks = false): PartProcessor {
-  const memory = Buffer.allocUnsafeSlow(SEGMENTS_PER_PART * SEGMENT_SIZE);
-  const workplace = { vault, known: openKnownSegments(vault), level: compressionLevel, checkPacks, memory };
+  const workplace = { vault, known: openKnownSegments(vault), level: compressionLevel, checkPacks };
   // One part at a time is held in the clear; the next one begins while the store still makes this one's pack durable.
   const inTurn = pLimit(1);
   return {
@@ -70,38 +67,45 @@ export function openPartProcessor(vault: Vault, compressionLevel: number, checkP
   };
 }
 
-async function packPart({ vault, known, level, checkPacks, memory }: Workplace, place: PartPlace): Promise<Packed> {
+async function packPart({ vault, known, level, checkPacks }: Workplace, place: PartPlace): Promise<Packed> {
   // First of all: the part may be sealed under a key epoch that began a moment ago. From here on its ids and its pack are of one epoch.
   const { condemned, moved, damaged } = await vault.journal.refresh();
   const keys = vault.keyring.newest;
   const part = await openPart(vault, place);
   const { header } = part;
-  const ids = await readSegments(keys, part, memory);
-  const content = {
-    ...{ ids, epoch: keys.epoch, lineage: header.lineage },
-    segment: (i: number) => memory.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE),
-    runs: header.runs.filter((run) => run.kind !== RunKind.zero),
-  };
+  const { chunks, segments, ids } = await readSegments(keys, part);
+  const runs = header.runs.filter((run) => run.kind !== RunKind.zero);
+  const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs };
   const useless = (pack: string) => condemned.has(pack) || moved.has(pack) || damaged.has(pack);
   const knowledge = await known.look(content, useless);
-  const packed = packSegments(keys, level, { header, segments: memory, ids, knowledge });
+  const packed = packSegments(keys, level, { header, segments, ids, knowledge });
+  for (const chunk of chunks) release(chunk);
   if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
   return { diskSize: header.diskSize, packed };
 }
 
+/** A part in the clear. */
+interface ReadPart {
+  /** What its segments lie in. */
+  readonly chunks: readonly Buffer[];
+  readonly segments: readonly Buffer[];
+  readonly ids: readonly Buffer[];
+}
+
 /** All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. */
-async function readSegments(keys: EpochKeys, part: OpenedPart, memory: Buffer): Promise<Buffer[]> {
+async function readSegments(keys: EpochKeys, part: OpenedPart): Promise<ReadPart> {
+  const chunks: Buffer[] = [];
+  const segments: Buffer[] = [];
   const ids: Buffer[] = [];
   for await (const chunk of part.chunks()) {
-    const start = ids.length * SEGMENT_SIZE;
-    const end = start + chunk.length;
-    memory.set(chunk, start);
-    release(chunk);
-    for (let at = start; at < end; at += SEGMENT_SIZE) {
-      ids.push(segmentId(keys, memory.subarray(at, at + SEGMENT_SIZE)));
+    chunks.push(chunk);
+    for (let at = 0; at < chunk.length; at += SEGMENT_SIZE) {
+      const segment = chunk.subarray(at, at + SEGMENT_SIZE);
+      segments.push(segment);
+      ids.push(segmentId(keys, segment));
     }
   }
-  return ids;
+  return { chunks, segments, ids };
 }
 
 /** The pack is durable before anything names it. */

@@ -37,10 +37,11 @@ export function executionsOf(url: string, token: string): Executions {
       return (await askService<{ id: string }>(token, 'POST', `${url}/executions`, body)).id;
     },
     ended: async (id) => {
-      for (;;) {
+      // Each question is work for Mistral, too: one that goes on for long is asked about less often.
+      for (let wait = 100; ; wait = Math.min(1.2 * wait, 1000)) {
         const found = await get<Execution>(`executions/${id}`);
         if (found.state !== 'RUNNING' && found.state !== 'IDLE') return { ...found, result: JSON.parse(found.output) };
-        await pause(200);
+        await pause(wait);
       }
     },
     run: async (workflow, input) => executions.ended(await executions.start(workflow, input)),
@@ -62,14 +63,10 @@ export function executionsOf(url: string, token: string): Executions {
   }
 
   async function fieldsOf(id: string): Promise<string> {
-    const execution = await get<object>(`executions/${id}`);
-    const { tasks } = await get<{ tasks: { id: string }[] }>(`tasks?workflow_execution_id=${id}`);
-    const found: unknown[] = [execution];
+    const { tasks } = await get<{ tasks: { id: string }[] }>(`executions/${id}/tasks`);
+    const found: unknown[] = [await get<object>(`executions/${id}`), tasks];
     for (const task of tasks) {
-      found.push(await get<object>(`tasks/${task.id}`));
-      const path = `action_executions?task_execution_id=${task.id}`;
-      const { action_executions } = await get<{ action_executions: { id: string }[] }>(path);
-      for (const action of action_executions) found.push(await get<object>(`action_executions/${action.id}`));
+      found.push(await get<object>(`action_executions?task_execution_id=${task.id}&include_output=true`));
     }
     return JSON.stringify(found);
   }

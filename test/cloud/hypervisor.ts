@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -10,6 +11,8 @@ import { useService } from './service.ts';
 export interface HypervisorSettings {
   /** For `virsh --connect` and Nova; can be reached from everywhere on this machine. */
   readonly uri: string;
+  /** The folder of its libvirt's socket, `libvirt-sock`. */
+  readonly sockets: string;
   /** Put before a command that is to see the host's mounts and processes. All of them end with the host. */
   readonly enter: readonly [string, ...string[]];
   /** `PATH` for what runs in there. */
@@ -38,12 +41,13 @@ async function startHypervisor(folder: string, name: string): Promise<Hypervisor
   await writeConfigurations(folder);
   await writePrograms(join(folder, 'bin'));
   const enter = await startNamespaces(folder, name);
-  const uri = `qemu+unix:///system?socket=${folder}/sockets/libvirt-sock`;
+  const sockets = join(folder, 'sockets');
+  const uri = `qemu+unix:///system?socket=${sockets}/libvirt-sock`;
   const server = ['libvirtd', '--config', join(folder, 'etc', 'libvirtd.conf'), '--pid-file', join(folder, 'libvirtd')];
   const answers = () => runTool('virsh', ['--connect', uri, 'capabilities']);
   await startAnswering(folder, 'libvirtd', [...enter, ...server], answers);
   const { PATH = '' } = process.env;
-  return { uri, enter, path: [join(folder, 'bin'), PATH].join(delimiter), share: join(folder, 'share') };
+  return { uri, sockets, enter, path: [join(folder, 'bin'), PATH].join(delimiter), share: join(folder, 'share') };
 }
 
 /** Libvirt insists that the user exists whom Debian's configuration names, even where another one names root. */
@@ -55,7 +59,9 @@ async function addLibvirtsUser(folder: string): Promise<void> {
 }
 
 async function writeConfigurations(folder: string): Promise<void> {
-  const libvirtd = `unix_sock_dir = "${folder}/sockets"
+  // By the identity of the machine two hosts would be one, and no guest could be moved between them while it runs.
+  const libvirtd = `host_uuid = "${randomUUID()}"
+unix_sock_dir = "${folder}/sockets"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
 log_outputs = "3:stderr"

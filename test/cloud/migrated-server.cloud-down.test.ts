@@ -8,12 +8,12 @@ import { backUpExactly, rootDisk } from './exact-disk.ts';
 import { logIn } from './keystone.ts';
 import { openHost, type SecondHost, useSecondHost } from './second-host.ts';
 import { doInGuest, type Server, untilAgentAnswers } from './server.ts';
-import { openTenant, type Point, type Tenant } from './tenant.ts';
+import { openTenant, type Point, type Run, type Tenant } from './tenant.ts';
 
 /** A server that Nova moves to another host while it is backed up. While that host is open, nobody else may boot servers. */
 const LONG_MS = 900_000;
-const MUCH = 40_000_000;
-/** So that the export of so much takes longer than Nova to take the server away. */
+const MUCH = 25_000_000;
+/** So that the export of so much takes longer than Nova to take the server away, and than libvirt waits before it refuses (30 s). */
 const SLOWLY = { bandwidth: 500_000 };
 
 type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
@@ -57,21 +57,45 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     const backUp = () => backUpExactly({ cloud: here, tenant, vault }, policy, server, root());
     const readingsOf = (point: Point) => tenant.readingsOf(vault, point);
 
+    /** A run with its moment taken, and so much to export that it takes a while. */
+    async function slowRun(): Promise<Run> {
+      await doInGuest(here, server.id, `head -c ${MUCH} /dev/urandom > /much; sync`);
+      await protect(SLOWLY);
+      const { run } = await tenant.startRun(policy);
+      const held = await tenant.call<Run>('POST', `/v1/runs/${run}/moment`);
+      await protect();
+      return held;
+    }
+
     const hostOfServer = async () => {
       type Found = { readonly members: readonly { readonly host?: string }[] };
       return (await tenant.call<Found>('GET', `/v1/policies/${policy}/members`)).members[0]?.host;
     };
 
-    /** As the operator does; ends when Nova waits for a confirmation. */
-    async function migrateTo(host: string): Promise<void> {
+    /** As the operator does. */
+    async function askToMove(action: object): Promise<void> {
       const { token } = await logIn(cloud.keystone, cloud.keystone.admin);
       const version = { 'openstack-api-version': 'compute 2.56' };
       await openHost(cloud, true);
-      const url = `${cloud.nova.url}/servers/${server.id}/action`;
-      await askService(token, 'POST', url, { migrate: { host } }, version);
-      await tenant.becomes(server, 'VERIFY_RESIZE');
+      await askService(token, 'POST', `${cloud.nova.url}/servers/${server.id}/action`, action, version);
+    }
+
+    async function isAt(host: string): Promise<void> {
       here = host === first ? cloud : { ...cloud, nova: { ...cloud.nova, hypervisor: second.hypervisor } };
       await untilAgentAnswers(here, server.id);
+    }
+
+    /** Ends when Nova waits for a confirmation. */
+    async function migrateTo(host: string): Promise<void> {
+      await askToMove({ migrate: { host } });
+      await tenant.becomes(server, 'VERIFY_RESIZE');
+      await isAt(host);
+    }
+
+    /** While it runs; ends when Nova is at work on it no more, wherever the server is then. */
+    async function moveLive(host: string): Promise<void> {
+      await askToMove({ 'os-migrateLive': { host, block_migration: 'auto', force: false } });
+      await tenant.becomes(server, 'ACTIVE');
     }
 
     const confirm = async () => {
@@ -81,11 +105,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
 
     test('during a run loses that run, and the exporter of its new host goes on incrementally where the old one ended', async () => {
       await backUp();
-      await doInGuest(here, server.id, `head -c ${MUCH} /dev/urandom > /much; sync`);
-      await protect(SLOWLY);
-      const { run } = await tenant.startRun(policy);
-      await tenant.call('POST', `/v1/runs/${run}/moment`);
-      await protect();
+      const { run } = await slowRun();
       await migrateTo(second.name);
       const { members } = await tenant.exported(run);
       expect(members).toEqual([expect.objectContaining({ state: 'failed' })]);
@@ -110,6 +130,28 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
       expect(await tenant.call('POST', `/v1/runs/${run}/commit`)).toMatchObject({ disks: 1, missing: [] });
       expect(await tenant.restoredFile(vault, root().name, '/read')).toBe('read\n');
       await confirm();
+      expect(await readingsOf(await backUp())).toEqual(['incremental']);
+    });
+
+    test('while it runs goes on incrementally from where it is then; Nova gives the move up that it wants during a run, and the run goes on', async () => {
+      const [from, to] = (await hostOfServer()) === first ? [first, second.name] : [second.name, first];
+      await backUp();
+      await moveLive(to);
+      expect(await hostOfServer()).toBe(to);
+      await isAt(to);
+      await doInGuest(here, server.id, 'echo moved > /live; sync');
+      expect(await readingsOf(await backUp())).toEqual(['incremental']);
+      expect(await tenant.restoredFile(vault, root().name, '/live')).toBe('moved\n');
+
+      const { run } = await slowRun();
+      const moving = moveLive(from);
+      expect((await tenant.exported(run)).state).toBe('staged');
+      expect(await tenant.call('POST', `/v1/runs/${run}/commit`)).toMatchObject({ disks: 1, missing: [] });
+      await moving;
+      expect(await hostOfServer()).toBe(to);
+      await moveLive(from);
+      expect(await hostOfServer()).toBe(from);
+      await isAt(from);
       expect(await readingsOf(await backUp())).toEqual(['incremental']);
     });
   },

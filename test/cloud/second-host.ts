@@ -1,3 +1,4 @@
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { askService } from './call-service.ts';
 import { untilHostsHaveRoom, useCloudWithServers } from './compute.ts';
@@ -23,11 +24,13 @@ export function useSecondHost(): Promise<SecondHost> {
 
 /** With a dot in it libvirt asks nobody what else it might be called. */
 const NAME = 'second.example';
+const ADDRESS = '127.0.0.2';
 
 async function startSecondHost(folder: string): Promise<SecondHost> {
   const [cloud, ekko, hypervisor] = await Promise.all([useCloudWithServers(), useEkko(), useSecondHypervisor(NAME)]);
-  const own = `[DEFAULT]\nhost = ${NAME}\n[libvirt]\nconnection_uri = ${hypervisor.uri}\n`;
+  const own = `[DEFAULT]\nhost = ${NAME}\n[libvirt]\nconnection_uri = ${hypervisor.uri}\nlive_migration_inbound_addr = ${ADDRESS}\n`;
   const file = await writeConfiguration(join(folder, 'nova.conf'), own);
+  await symlink(hypervisor.sockets, join(cloud.nova.hosts, ADDRESS));
   const configurations = [cloud.nova.configuration, file];
   await startCompute(folder, configurations, hypervisor, () => untilHostsHaveRoom(2, cloud));
   await openHost(cloud, false);

@@ -12,13 +12,12 @@ export interface KnownSegment {
   readonly number: number;
 }
 
-/** The carried segments of one part: ids in order, and where they lie on the disk. */
+/** The carried segments of one part in order, their ids, and where they lie on the disk. */
 export interface PartContent {
+  readonly segments: readonly Uint8Array[];
   readonly ids: readonly Buffer[];
   /** Key epoch that the ids are made under. */
   readonly epoch: number;
-  /** Carried segment `i` itself. */
-  segment(i: number): Uint8Array;
   readonly runs: readonly SegmentRun[];
   readonly lineage: string | undefined;
 }
@@ -55,13 +54,15 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
   };
 
   return {
-    async look({ ids, epoch, segment, runs, lineage: manifest }, skip) {
+    async look({ segments, ids, epoch, runs, lineage: manifest }, skip) {
       const ancestors = manifest === undefined ? [] : await lineage.ancestors(manifest, runs);
       const own = await load(mostNamed(ancestors, skip));
       const ownPacks = new Map(own.map((pack) => [pack.reference, pack]));
       const texts = ids.map(idText);
-      const textUnder = (pack: KnownPack, i: number) =>
-        pack.epoch === epoch ? texts[i] : idText(segmentId(keysOf(pack), segment(i)));
+      const textUnder = (pack: KnownPack, i: number) => {
+        const segment = segments[i];
+        return pack.epoch === epoch || segment === undefined ? texts[i] : idText(segmentId(keysOf(pack), segment));
+      };
       const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
       const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined));
       const champions = await championsOf(reader.store, strangers, skip);
