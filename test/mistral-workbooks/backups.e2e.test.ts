@@ -35,10 +35,11 @@ async function until<T>(probe: () => T | undefined | Promise<T | undefined>): Pr
   }
 }
 
-/** Each test has a policy of its own. */
+/** Each test has a policy of its own, whenever it is tried. */
 function newPolicy(name: string): string {
-  stub.policies.set(name, { vault: 'v', members: { stack: 's' } });
-  return name;
+  const policy = `${name}-${randomBytes(4).toString('hex')}`;
+  stub.policies.set(policy, { vault: 'v', members: { stack: 's' } });
+  return policy;
 }
 
 const runsOf = (policy: string) => [...stub.runs.values()].filter((run) => run.policy === policy);
@@ -271,7 +272,9 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     const policy = newPolicy('cancelled');
     stub.faults.slow = true;
     const first = await executions.start(RUN, { policy });
-    await runIn(policy, 'exporting');
+    const { run } = await runIn(policy, 'exporting');
+    // A part of the workflow that Mistral begins while the whole is being cancelled goes on to its end.
+    await until(() => stub.requests.find(({ method, path }) => method === 'GET' && path === `/v1/runs/${run}`));
     await executions.cancel(first);
     expect((await executions.ended(first)).state).toBe('CANCELLED');
     stub.faults.slow = false;
