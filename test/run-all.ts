@@ -8,6 +8,7 @@ const clouds = ['--project', 'cloud', '--project', 'cloud-down'];
 const results = [...(await check()), await runTests('e2e', clouds, true)];
 const counts = addCounts(results.map((result) => result.counts));
 
+for (const line of counts.triedAgain) console.log(line);
 for (const sentence of readAvailable().leftOut) console.log(`Left out. ${sentence}`);
 const { CI } = process.env;
 const skippedInCi = CI === 'true' && counts.skipped > 0;

@@ -17,7 +17,7 @@ export async function runCheck(name: string, program: string, args: readonly str
   const start = performance.now();
   const { ok, output } = await runQuietly(program, args);
   tell(name, ok, start, output);
-  return { ok, counts: { passed: 0, failed: ok ? 0 : 1, skipped: 0 } };
+  return { ok, counts: { passed: 0, failed: ok ? 0 : 1, skipped: 0, triedAgain: [] } };
 }
 
 /** Runs vitest's project. `show`: its own lines are shown as they come; else only when something fails. */

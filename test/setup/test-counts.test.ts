@@ -10,7 +10,7 @@ const clean: VitestReport = {
 };
 
 test('a clean run counts its tests; pending and todo are skipped', () => {
-  expect(countTests(clean, true)).toEqual({ passed: 3, failed: 0, skipped: 2 });
+  expect(countTests(clean, true)).toEqual({ passed: 3, failed: 0, skipped: 2, triedAgain: [] });
 });
 
 test('a file that failed before its tests counts as one failed test', () => {
@@ -28,7 +28,21 @@ test('a run that fails without a failed test counts as one: an error outside any
 });
 
 test('a run without a report has failed', () => {
-  expect(countTests(undefined, false)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countTests(undefined, false)).toEqual({ passed: 0, failed: 1, skipped: 0, triedAgain: [] });
+});
+
+test('a test that passed when it was tried again is told, with why it had failed', () => {
+  const again = {
+    status: 'passed',
+    fullName: ' a vault is made',
+    failureMessages: ['Error: busy\n    at x', 'Error: late'],
+  };
+  const failed = { status: 'failed', fullName: 'another', failureMessages: ['Error: no'] };
+  const once = { status: 'passed', fullName: 'a third', failureMessages: [] };
+  const testResults = [{ status: 'failed', assertionResults: [again, failed, once] }];
+  expect(countTests({ ...clean, testResults }, false).triedAgain).toEqual([
+    'Passed when tried again: a vault is made. Before: Error: busy; Error: late',
+  ]);
 });
 
 test('the last line adds all runs up', () => {
