@@ -14,7 +14,7 @@ import { openTenant, type Point, type Run, type Tenant } from './tenant.ts';
 /** Servers whose owner changes them while they are backed up; each test has one of its own, beside other suites. */
 /** With a boot and several backups each, on a machine that does other work at the time. */
 const LONG_MS = 900_000;
-const MUCH = 40_000_000;
+const MUCH = 25_000_000;
 /** So that the export of so much takes longer than whatever Nova does meanwhile. */
 const SLOWLY = { bandwidth: 500_000 };
 
