@@ -73,28 +73,30 @@ async function packPart({ vault, known, level, checkPacks }: Workplace, place: P
   const keys = vault.keyring.newest;
   const part = await openPart(vault, place);
   const { header } = part;
-  const { chunks, segments, ids } = await readSegments(keys, part);
-  const runs = header.runs.filter((run) => run.kind !== RunKind.zero);
-  const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs };
   const useless = (pack: string) => condemned.has(pack) || moved.has(pack) || damaged.has(pack);
-  const knowledge = await known.look(content, useless);
-  const packed = packSegments(keys, level, { header, segments, ids, knowledge });
-  for (const chunk of chunks) release(chunk);
-  if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
-  return { diskSize: header.diskSize, packed };
-}
-
-/** A part in the clear. */
-interface ReadPart {
-  /** What its segments lie in. */
-  readonly chunks: readonly Buffer[];
-  readonly segments: readonly Buffer[];
-  readonly ids: readonly Buffer[];
-}
-
-/** All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. */
-async function readSegments(keys: EpochKeys, part: OpenedPart): Promise<ReadPart> {
   const chunks: Buffer[] = [];
+  try {
+    const { segments, ids } = await readSegments(keys, part, chunks);
+    const runs = header.runs.filter((run) => run.kind !== RunKind.zero);
+    const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs };
+    const knowledge = await known.look(content, useless);
+    const packed = packSegments(keys, level, { header, segments, ids, knowledge });
+    if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
+    return { diskSize: header.diskSize, packed };
+  } finally {
+    for (const chunk of chunks) release(chunk);
+  }
+}
+
+/**
+ * All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. They lie in what is
+ * added to `chunks`, which the caller gives back, also when this fails.
+ */
+async function readSegments(
+  keys: EpochKeys,
+  part: OpenedPart,
+  chunks: Buffer[],
+): Promise<{ readonly segments: Buffer[]; readonly ids: Buffer[] }> {
   const segments: Buffer[] = [];
   const ids: Buffer[] = [];
   for await (const chunk of part.chunks()) {
@@ -105,7 +107,7 @@ async function readSegments(keys: EpochKeys, part: OpenedPart): Promise<ReadPart
       ids.push(segmentId(keys, segment));
     }
   }
-  return { chunks, segments, ids };
+  return { segments, ids };
 }
 
 /** The pack is durable before anything names it. */

@@ -8,7 +8,9 @@ import { addService, expectStatus } from './keystone.ts';
 import { newOpenstackDatabase, type OpenstackDatabase } from './openstack-database.ts';
 import {
   authSection,
+  mainOf,
   prepareService,
+  pythonCode,
   pythonMain,
   type ServiceParts,
   transportUrl,
@@ -89,8 +91,7 @@ export async function startCompute(
   const files = configurations.flatMap((file) => ['--config-file', file]);
   // All hosts see the same files, but libvirt believes that of network file systems only: with this flag it asks no more.
   const unsafe = 'import libvirt; libvirt.VIR_MIGRATE_PEER2PEER |= libvirt.VIR_MIGRATE_UNSAFE';
-  const main = 'import sys; from nova.cmd.compute import main; sys.exit(main())';
-  const program = ['/usr/bin/python3', '-c', `${unsafe}; ${main}`, ...files];
+  const program = pythonCode(`${unsafe}; ${mainOf('nova.cmd.compute')}`, ...files);
   const options = { env: { ...process.env, PATH: path } };
   await startAnswering(folder, 'compute', [...enter, ...program], isUp, options);
 }

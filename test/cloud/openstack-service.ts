@@ -64,5 +64,14 @@ export async function prepareService<T>(
 
 /** The command of one of a service's programs whose script is in a package that would start it by itself. */
 export function pythonMain(module: string, ...args: string[]): [string, ...string[]] {
-  return ['/usr/bin/python3', '-c', `import sys; from ${module} import main; sys.exit(main())`, ...args];
+  return pythonCode(mainOf(module), ...args);
+}
+
+/** Likewise, for a program that is started with other code before its own: `mainOf` of its module. */
+export function pythonCode(code: string, ...args: string[]): [string, ...string[]] {
+  return ['/usr/bin/python3', '-c', code, ...args];
+}
+
+export function mainOf(module: string): string {
+  return `import sys; from ${module} import main; sys.exit(main())`;
 }

@@ -40,13 +40,13 @@ export function countTests(report: VitestReport | undefined, ok: boolean): TestC
   };
 }
 
+const LONGEST_REASON = 400;
+
 function lineOfRetried({ status, fullName = '', failureMessages = [] }: TestReport): string[] {
   if (status !== 'passed' || failureMessages.length === 0) return [];
   const reasons = failureMessages.map((message) => message.split('\n', 1)[0]?.slice(0, LONGEST_REASON));
   return [`Passed when tried again: ${fullName.trim()}. Before: ${reasons.join('; ')}`];
 }
-
-const LONGEST_REASON = 400;
 
 function failedOutsideTests(file: VitestReport['testResults'][number]): boolean {
   return file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed');
@@ -59,6 +59,6 @@ export function addCounts(all: readonly TestCounts[]): TestCounts {
 }
 
 /** The last line of `npm test`. */
-export function countsLine({ passed, failed, skipped }: Omit<TestCounts, 'triedAgain'>): string {
+export function countsLine({ passed, failed, skipped }: TestCounts): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
