@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { release, releaseWhole } from '#vault/memory.ts';
@@ -7,7 +15,8 @@ import type { LoopMemory, Round } from './bare-loop.ts';
 
 const { frames, next } = workerData as LoopMemory;
 const counter = new Int32Array(next);
-const [stagingKey, idKey, packKey] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+const newKey = () => createSecretKey(randomBytes(32));
+const [stagingKey, idKey, packKey] = [newKey(), newKey(), newKey()];
 const NONCE = Buffer.alloc(12);
 const COMPRESSION = {
   // With less the output grows piece by piece, which takes a third longer.
@@ -45,14 +54,14 @@ interface Sealed {
   readonly tag: Buffer;
 }
 
-function seal(key: Buffer, plain: Buffer): Sealed {
+function seal(key: KeyObject, plain: Buffer): Sealed {
   const cipher = createCipheriv('aes-256-gcm', key, NONCE);
   const sealed = cipher.update(plain);
   cipher.final();
   return { sealed, tag: cipher.getAuthTag() };
 }
 
-function open(key: Buffer, { sealed, tag }: Sealed): Buffer {
+function open(key: KeyObject, { sealed, tag }: Sealed): Buffer {
   const cipher = createDecipheriv('aes-256-gcm', key, NONCE).setAuthTag(tag);
   const plain = cipher.update(sealed);
   cipher.final();

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
 import type { EpochKeys, Keyring } from '../keys/epoch-keys.ts';
 import { release, releaseWhole } from '../memory.ts';
@@ -56,7 +57,7 @@ export interface PackIndex {
   readonly ids: Buffer;
   readonly segments: number;
   /** The key that opens the pack's frames. */
-  readonly key: Buffer;
+  readonly key: KeyObject;
 }
 
 /** A finished pack: its name, and its bytes in pieces ready for `create`. */

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
 import { release } from '../memory.ts';
 
@@ -8,8 +8,6 @@ export const NONCE_SIZE = 12;
 const KEY_SIZE = 32;
 /** nonce ‖ wrapped key ‖ tag */
 export const WRAPPED_KEY_SIZE = NONCE_SIZE + KEY_SIZE + TAG_SIZE;
-
-type Key = KeyObject | Uint8Array;
 
 /** The nonce of the `n`-th box under a key that is fresh for its object: `n` as u32, little-endian, then zeros. */
 export function countedNonce(n: number): Buffer {
@@ -21,8 +19,11 @@ export function countedNonce(n: number): Buffer {
 /** The nonce of an object's index or header: a number that no frame or chunk can have. */
 export const HEADER_NONCE = countedNonce(0xffff_ffff);
 
-/** Ciphertext and tag, as two pieces so that nothing is copied together. Lengths: `plain.length` and 16. */
-export function seal(key: Key, nonce: Uint8Array, plain: Uint8Array, aad?: Uint8Array): [Buffer, Buffer] {
+/**
+ * Ciphertext and tag, as two pieces so that nothing is copied together. Lengths: `plain.length` and 16.
+ * Keys are KeyObjects everywhere: given bytes, node:crypto makes two errors with their stacks at each call before it takes them.
+ */
+export function seal(key: KeyObject, nonce: Uint8Array, plain: Uint8Array, aad?: Uint8Array): [Buffer, Buffer] {
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   if (aad) cipher.setAAD(aad);
   const sealed = cipher.update(plain);
@@ -31,7 +32,7 @@ export function seal(key: Key, nonce: Uint8Array, plain: Uint8Array, aad?: Uint8
 }
 
 /** The plaintext of ciphertext ‖ tag. Throws `damaged` naming `origin` when the bytes, the key, the nonce or the aad are not the ones sealed. */
-export function open(key: Key, nonce: Uint8Array, box: Uint8Array, origin: string, aad?: Uint8Array): Buffer {
+export function open(key: KeyObject, nonce: Uint8Array, box: Uint8Array, origin: string, aad?: Uint8Array): Buffer {
   if (box.length < TAG_SIZE) throw new EkkoError('damaged', `${origin} is cut short: ${box.length} bytes.`);
   const decipher = createDecipheriv('aes-256-gcm', key, nonce);
   if (aad) decipher.setAAD(aad);
@@ -49,7 +50,7 @@ export function open(key: Key, nonce: Uint8Array, box: Uint8Array, origin: strin
 
 /** Whether a box that was just sealed, ciphertext and tag, opens to what went into it. */
 export function opensTo(
-  key: Key,
+  key: KeyObject,
   nonce: Uint8Array,
   [sealed, tag]: readonly [Uint8Array, Uint8Array],
   plain: Uint8Array,
@@ -70,13 +71,14 @@ export function opensTo(
 }
 
 /** A fresh random key for one object, and the same wrapped under the epoch's seal key. */
-export function freshKey(sealKey: KeyObject, aad: Uint8Array): { key: Buffer; wrapped: Buffer } {
+export function freshKey(sealKey: KeyObject, aad: Uint8Array): { key: KeyObject; wrapped: Buffer } {
   const key = randomBytes(KEY_SIZE);
   const nonce = randomBytes(NONCE_SIZE);
-  return { key, wrapped: Buffer.concat([nonce, ...seal(sealKey, nonce, key, aad)]) };
+  return { key: createSecretKey(key), wrapped: Buffer.concat([nonce, ...seal(sealKey, nonce, key, aad)]) };
 }
 
 /** The object's key back out of its wrapping. Throws `damaged`. */
-export function unwrapKey(sealKey: KeyObject, wrapped: Uint8Array, aad: Uint8Array, origin: string): Buffer {
-  return open(sealKey, wrapped.subarray(0, NONCE_SIZE), wrapped.subarray(NONCE_SIZE), `The key of ${origin}`, aad);
+export function unwrapKey(sealKey: KeyObject, wrapped: Uint8Array, aad: Uint8Array, origin: string): KeyObject {
+  const [nonce, box] = [wrapped.subarray(0, NONCE_SIZE), wrapped.subarray(NONCE_SIZE)];
+  return createSecretKey(open(sealKey, nonce, box, `The key of ${origin}`, aad));
 }

@@ -1,4 +1,4 @@
-import { createCipheriv } from 'node:crypto';
+import { createCipheriv, type KeyObject } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
 import { type AgreedKey, type Agreement, HPKE_ENC_SIZE } from '../keys/hpke.ts';
 import { release } from '../memory.ts';
@@ -103,7 +103,7 @@ export function newStagedPart(epoch: number, agreed: AgreedKey, memory: Uint8Arr
   };
 }
 
-function chunkCipher(key: Uint8Array, number: number) {
+function chunkCipher(key: KeyObject, number: number) {
   return createCipheriv('aes-256-gcm', key, countedNonce(number));
 }
 
@@ -140,7 +140,7 @@ export function readPartPrefix(bytes: Uint8Array, origin: string): PartPrefix {
 
 /** The opened header bytes of a part or summary. Throws `damaged`: changed, of another place, or from somebody without the run's token. */
 export function openPartHeader(
-  key: Uint8Array,
+  key: KeyObject,
   { prefix, headerStart, headerLength }: PartPrefix,
   bytes: Uint8Array,
   origin: string,
@@ -151,7 +151,7 @@ export function openPartHeader(
 }
 
 /** Opens data chunk `number`. Throws `damaged`. */
-export function openChunk(key: Uint8Array, number: number, box: Uint8Array, origin: string): Buffer {
+export function openChunk(key: KeyObject, number: number, box: Uint8Array, origin: string): Buffer {
   return open(key, countedNonce(number), box, `Chunk ${number} of ${origin}`);
 }
 

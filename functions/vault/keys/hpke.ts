@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 
 /**
@@ -32,7 +32,7 @@ const PKCS8_X25519 = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** A part's key as agreed between whoever holds `psk` and the vault. `info` binds it to one place. */
 export interface AgreedKey {
   readonly enc: Buffer;
-  readonly key: Buffer;
+  readonly key: KeyObject;
 }
 
 export interface Agreement {
@@ -50,16 +50,21 @@ export async function agreeAsSender(publicKey: Uint8Array, agreement: Agreement)
     info: arrayBufferOf(agreement.info),
     psk: { key: arrayBufferOf(agreement.psk), id: arrayBufferOf(agreement.pskId) },
   });
-  return { enc: Buffer.from(sender.enc), key: Buffer.from(await sender.export(arrayBufferOf(EXPORT_CONTEXT), 32)) };
+  const key = createSecretKey(Buffer.from(await sender.export(arrayBufferOf(EXPORT_CONTEXT), 32)));
+  return { enc: Buffer.from(sender.enc), key };
 }
 
 /** Receiver side. A wrong enc, token or info gives a key that opens nothing; an invalid enc throws the library's error. */
-export async function agreeAsRecipient(privateKey: Uint8Array, enc: Uint8Array, agreement: Agreement): Promise<Buffer> {
+export async function agreeAsRecipient(
+  privateKey: Uint8Array,
+  enc: Uint8Array,
+  agreement: Agreement,
+): Promise<KeyObject> {
   const recipient = await hpke.createRecipientContext({
     recipientKey: await hpke.kem.deserializePrivateKey(arrayBufferOf(privateKey)),
     enc: arrayBufferOf(enc),
     info: arrayBufferOf(agreement.info),
     psk: { key: arrayBufferOf(agreement.psk), id: arrayBufferOf(agreement.pskId) },
   });
-  return Buffer.from(await recipient.export(arrayBufferOf(EXPORT_CONTEXT), 32));
+  return createSecretKey(Buffer.from(await recipient.export(arrayBufferOf(EXPORT_CONTEXT), 32)));
 }

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { EkkoError } from '../errors.ts';
 import {
   carriedSegments,
@@ -63,7 +64,7 @@ async function partSecret(
   place: PartPlace,
   prefix: PartPrefix,
   key: string,
-): Promise<Buffer> {
+): Promise<KeyObject> {
   const keys = keyring.epoch(prefix.epoch, key);
   const token = keys.runToken(place.run, place.disk);
   const agreement = partAgreement(keys.vault, place.run, place.disk, place.part, token);
@@ -79,7 +80,7 @@ async function partSecret(
 async function* openChunks(
   { store }: VaultReader,
   key: string,
-  secret: Buffer,
+  secret: KeyObject,
   start: number,
   segments: number,
 ): AsyncGenerator<Buffer> {

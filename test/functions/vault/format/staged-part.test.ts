@@ -1,8 +1,9 @@
+import { createSecretKey } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { newStagedPart, sealedDataSize } from '#vault/format/staged-part.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 
-const AGREED = { key: Buffer.alloc(32, 1), enc: Buffer.alloc(32, 2) };
+const AGREED = { key: createSecretKey(Buffer.alloc(32, 1)), enc: Buffer.alloc(32, 2) };
 
 /** Two segments, sealed into what lies ahead of other bytes. */
 function write(size: number): Buffer {
