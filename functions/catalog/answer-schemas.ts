@@ -22,7 +22,15 @@ const point = {
   missing: listOf(text),
 };
 const member = {
-  ...{ server: text, name: text, 'host?': text, 'bytesDone?': bytes, 'bytesTotal?': bytes, 'problem?': text },
+  ...{
+    server: text,
+    name: text,
+    'host?': text,
+    'bytesDone?': bytes,
+    'bytesTotal?': bytes,
+    'bytesKnown?': bytes,
+    'problem?': text,
+  },
   state: { enum: ['waiting', 'prepared', 'held', 'exporting', 'staged', 'failed', 'ended'] },
 };
 const warning = document({
@@ -118,6 +126,10 @@ export const ANSWERS = {
   StartedRun: {
     anyOf: [ref('Run'), document({ state: { const: 'not-due' }, policy: NAME, 'nextRun?': time })],
   },
+  Known: document({
+    packs: listOf({ type: 'string', pattern: '^[0-9a-f]{96}$' }),
+    known: listOf({ type: 'integer', description: 'For each segment the place of its pack, from 1; 0: send it.' }),
+  }),
   Ticket: document(
     {
       ...{ run, vault: text, epoch: { type: 'integer' }, stagingPublicKey: text },
@@ -132,6 +144,7 @@ export const ANSWERS = {
       quiesce: { enum: ['require', 'prefer', 'never'] },
       'bandwidth?': bytes,
       'readAll?': { const: 'bitmap-distrusted' },
+      'idKey?': text,
     },
     'Secret: for the exporter alone.',
   ),

@@ -75,9 +75,10 @@ async function answerRoute(
   return responseOf(answer);
 }
 
-/** Exporters tell of each part with their tenant's token; that must not keep the tenant's own calls waiting. */
+/** Exporters tell of each part, and ask about each, with their tenant's token; that must not keep the tenant's own calls waiting. */
 function shareOf({ project }: Caller, { path }: Route): string {
-  return path.endsWith('/notices') ? `${project} notices` : project;
+  const [call] = /(notices|known)$/.exec(path) ?? [];
+  return call === undefined ? project : `${project} ${call}`;
 }
 
 /** Who sends refused tokens all the time is not asked about any more: Keystone has other work. */

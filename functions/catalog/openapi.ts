@@ -4,6 +4,7 @@ import {
   COMMIT_WISH,
   COPY_WISH,
   EXPORTER_WISH,
+  KNOWN_QUESTION,
   NOTICES,
   RESTORE_WISH,
   RUN_WISH,
@@ -127,6 +128,12 @@ const DESCRIPTIONS: Readonly<Record<string, Description>> = {
   'GET /v1/runs/{run}/members/{server}/ticket': {
     summary: 'For exporters: the right to stage parts.',
     answers: { 200: 'Ticket' },
+    problems: [409],
+  },
+  'POST /v1/runs/{run}/members/{server}/known': {
+    summary: 'For exporters, where the policy says `sourceDedupe`: which segments the vault has.',
+    answers: { 200: 'Known' },
+    body: KNOWN_QUESTION,
     problems: [409],
   },
   'POST /v1/runs/{run}/notices': {

@@ -1,3 +1,4 @@
+import { SEGMENTS_PER_PART } from '#vault/words.ts';
 import { NAME_PATTERN } from './policies/policy-schema.ts';
 import { HYPERVISOR_PROPERTY } from './restores/plan-disk.ts';
 
@@ -45,6 +46,31 @@ export const COMMIT_WISH = closed({
 export const NOTICES = closed(
   { keys: { type: 'array', minItems: 1, maxItems: 1000, items: { type: 'string', maxLength: 512 } } },
   ['keys'],
+);
+
+export const KNOWN_QUESTION = closed(
+  {
+    disk: { type: 'integer', minimum: 0, maximum: 1_000_000, description: 'The disk’s number in the run.' },
+    lineage: {
+      type: 'string',
+      pattern: '^[0-9a-f]{64}$',
+      description: 'The manifest that the segments probably resemble.',
+    },
+    runs: {
+      ...{ type: 'array', minItems: 1, maxItems: SEGMENTS_PER_PART },
+      items: { type: 'array', minItems: 2, maxItems: 2, items: { type: 'integer', minimum: 0, maximum: 0xffff_ffff } },
+      description: 'Segments, ascending: first, count.',
+    },
+    ids: {
+      ...{ type: 'string', minLength: 44, maxLength: 44_000, pattern: '^[A-Za-z0-9+/]*={0,2}$' },
+      description: 'Their ids, 32 bytes each, one behind the other, in base64.',
+    },
+    packs: {
+      ...{ type: 'array', maxItems: 16, default: [], items: { type: 'string', pattern: '^[0-9a-f]{96}$' } },
+      description: 'Packs that had what lay before.',
+    },
+  },
+  ['disk', 'runs', 'ids'],
 );
 
 export const EXPORTER_WISH = closed({ url: { type: 'string', maxLength: 512 } }, ['url']);

@@ -14,6 +14,8 @@ export interface PartSegments {
   readonly segments: readonly Buffer[];
   readonly ids: readonly Buffer[];
   readonly knowledge: PartKnowledge;
+  /** Where the segments of known runs lie, in order. */
+  readonly located: readonly KnownSegment[];
 }
 
 export interface PackedSegments {
@@ -33,9 +35,16 @@ export function packSegments(keys: EpochKeys, level: number, part: PartSegments)
   const extents: Extent[] = [];
   let previous: KnownSegment | undefined;
   let i = 0;
+  let told = 0;
   for (const run of part.header.runs) {
     if (run.kind === RunKind.zero) {
       appendExtent(extents, { start: run.first, count: run.count, pack: undefined, first: 0 });
+      continue;
+    }
+    if (run.kind === RunKind.known) {
+      appendKnown(extents, run.first, part.located.slice(told, told + run.count));
+      told += run.count;
+      stats.dataSegments += run.count;
       continue;
     }
     for (let start = run.first; start < run.first + run.count; start++, i++) {
@@ -50,6 +59,12 @@ export function packSegments(keys: EpochKeys, level: number, part: PartSegments)
   const pack = frames.finish();
   const named = extents.map((extent) => (extent.pack === THIS_PACK ? { ...extent, pack: pack?.reference } : extent));
   return { extents: named, pack, stats: { ...stats, newSegments: pack?.ids.length ?? 0 } };
+}
+
+function appendKnown(extents: Extent[], first: number, located: readonly KnownSegment[]): void {
+  for (const [at, { pack, number }] of located.entries()) {
+    appendExtent(extents, { start: first + at, count: 1, pack, first: number });
+  }
 }
 
 function segmentAt({ segments, ids }: PartSegments, i: number): { segment: Buffer; id: Buffer } {

@@ -6,7 +6,7 @@ import { samplesOf, writeSamples } from '#vault/dedupe/similarity.ts';
 import { codeOf } from '#vault/errors.ts';
 import { encodeReceipt, type Receipt } from '#vault/format/receipt.ts';
 import { RecordKind, sealRecord } from '#vault/format/record.ts';
-import { RunKind } from '#vault/format/staged-part.ts';
+import { carriedRuns } from '#vault/format/staged-part.ts';
 import type { EpochKeys } from '#vault/keys/epoch-keys.ts';
 import { release } from '#vault/memory.ts';
 import { type OpenedPart, openPart } from '#vault/staging/open-part.ts';
@@ -77,10 +77,12 @@ async function packPart({ vault, known, level, checkPacks }: Workplace, place: P
   const chunks: Buffer[] = [];
   try {
     const { segments, ids } = await readSegments(keys, part, chunks);
-    const runs = header.runs.filter((run) => run.kind !== RunKind.zero);
-    const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs };
-    const knowledge = await known.look(content, useless);
-    const packed = packSegments(keys, level, { header, segments, ids, knowledge });
+    const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs: carriedRuns(header.runs) };
+    const [knowledge, located] = await Promise.all([
+      known.look(content, useless),
+      header.known === undefined ? [] : known.locate(header.known, keys.epoch, useless, stagingKey(place)),
+    ]);
+    const packed = packSegments(keys, level, { header, segments, ids, knowledge, located });
     if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
     return { diskSize: header.diskSize, packed };
   } finally {

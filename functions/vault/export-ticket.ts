@@ -36,6 +36,8 @@ export interface ServerTicket {
   readonly bandwidth: number | undefined;
   /** Why everything is to be read, or undefined to count from the bitmaps. */
   readonly readAll: 'bitmap-distrusted' | undefined;
+  /** 32 bytes, where the exporter may ask what the vault has before it sends: the key that segment ids are made with. Secret. */
+  readonly idKey: Buffer | undefined;
 }
 
 export interface TicketDisk {
@@ -78,10 +80,15 @@ export function serverTicket(
   run: string,
   names: readonly string[],
   indexes: readonly number[],
-  rest: Pick<ServerTicket, 'upload' | 'quiesce' | 'bandwidth' | 'readAll'>,
+  {
+    sourceDedupe,
+    ...rest
+  }: Pick<ServerTicket, 'upload' | 'quiesce' | 'bandwidth' | 'readAll'> & {
+    readonly sourceDedupe?: boolean;
+  },
   images: ReadonlyMap<number, string> = new Map(),
 ): ServerTicket {
-  const { epoch, staging } = vault.keyring.newest;
+  const { epoch, staging, idKey } = vault.keyring.newest;
   const wanted = indexes.map((index) => {
     const disk = names[index];
     if (disk === undefined) throw new EkkoError('disk-unknown', `Run ${run} has no disk ${index}.`);
@@ -99,7 +106,8 @@ export function serverTicket(
     const [newest] = known.get(image ?? '') ?? [];
     return { ...disk, points: known.get(disk.name) ?? [], ...imageIn(image, newest) };
   });
-  return { vault: vault.id, run, epoch, stagingPublicKey: staging.publicKey, disks, ...rest };
+  const secret = sourceDedupe ? idKey.export() : undefined;
+  return { vault: vault.id, run, epoch, stagingPublicKey: staging.publicKey, disks, ...rest, idKey: secret };
 }
 
 function imageIn(name: string | undefined, newest: KnownDisk | undefined): Pick<TicketDisk, 'image'> {
@@ -131,9 +139,10 @@ function knownDisks({ points }: VaultState, names: readonly string[]): ReadonlyM
 }
 
 /** For JSON. Secret. */
-export function encodeTicket({ stagingPublicKey, disks, ...ticket }: ServerTicket): object {
+export function encodeTicket({ stagingPublicKey, disks, idKey, ...ticket }: ServerTicket): object {
   const coded = disks.map((disk) => ({ ...disk, token: disk.token.toString('base64') }));
-  return { ...ticket, stagingPublicKey: stagingPublicKey.toString('base64'), disks: coded };
+  const secret = idKey === undefined ? {} : { idKey: idKey.toString('base64') };
+  return { ...ticket, ...secret, stagingPublicKey: stagingPublicKey.toString('base64'), disks: coded };
 }
 
 /**
@@ -151,6 +160,7 @@ export function decodeTicket(value: unknown, origin: string): ServerTicket {
     quiesce: field('quiesce', oneOf('require', 'prefer', 'never')),
     bandwidth: field('bandwidth', optional(integer(Number.MAX_SAFE_INTEGER))),
     readAll: field('readAll', optional(oneOf('bitmap-distrusted'))),
+    idKey: field('idKey', optional(bytes32)),
   }));
 }
 

@@ -1,6 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
 import type { ServerTicket } from '#vault/export-ticket.ts';
+import type { VaultAnswer, VaultQuestion } from '#vault/staging/ask-first.ts';
 import type { ObjectStore } from '#vault/store/object-store.ts';
 import type { LibvirtSource } from '../libvirt/libvirt-source.ts';
 import type { Budget } from './budget.ts';
@@ -15,6 +16,8 @@ export interface CatalogAccess {
   readonly digest: string;
   /** Tells the catalog that a part is staged. Never rejects. */
   notify(key: string): Promise<void>;
+  /** Asks which segments of disk `disk` (its number in the run) the vault has. */
+  ask(disk: number, question: VaultQuestion): Promise<VaultAnswer>;
   /** Asks for the ticket again, whose permission to upload then lasts longer. */
   ticket(): Promise<ServerTicket>;
 }

@@ -26,6 +26,8 @@ async function exportNow(context: MemberContext): Promise<void> {
         () => renewTicket(context),
       ),
       notice: (key) => passOf(context).access.notify(key),
+      ask: (disk, question) => passOf(context).access.ask(disk, question),
+      known: status.addKnown,
     });
     await oneByOne(() => finishExport(context));
   } catch (error) {

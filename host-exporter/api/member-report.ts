@@ -8,6 +8,8 @@ export interface DiskReport {
   /** Bytes that the export reads: 0 until the moment is held. */
   readonly bytesTotal: number;
   readonly bytesDone: number;
+  /** Of those, what was not sent because the vault has it. */
+  readonly bytesKnown?: number;
   readonly fullReason?: string;
 }
 

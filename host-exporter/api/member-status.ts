@@ -13,6 +13,7 @@ export interface MemberStatus {
   /** Says what the moment's export will read. */
   show(moment: HeldMoment): void;
   addProgress(disk: string, bytes: number): void;
+  addKnown(disk: string, bytes: number): void;
 }
 
 /** Programs' own words may be long, and workflow engines refuse what is. */
@@ -40,6 +41,12 @@ export function createMemberStatus(first: MemberReport): MemberStatus {
       const add = (bytesDone: number) => bytesDone + bytes;
       const disks = report.disks.map((disk) =>
         disk.name === name ? { ...disk, bytesDone: add(disk.bytesDone) } : disk,
+      );
+      report = { ...report, disks };
+    },
+    addKnown: (name, bytes) => {
+      const disks = report.disks.map((disk) =>
+        disk.name === name ? { ...disk, bytesKnown: (disk.bytesKnown ?? 0) + bytes } : disk,
       );
       report = { ...report, disks };
     },

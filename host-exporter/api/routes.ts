@@ -3,6 +3,7 @@ import type { MeasuredImages } from '../changed-blocks/measured-images.ts';
 import { openVirsh } from '../libvirt/virsh.ts';
 import { textOf } from '../qemu/json-value.ts';
 import { ApiError } from './api-error.ts';
+import { openAsk } from './ask-vault.ts';
 import { checkRole, describeServer, digestsOf, findOwnDomain } from './describe-server.ts';
 import type { ExporterSettings } from './exporter-settings.ts';
 import type { Caller, Identify } from './identity.ts';
@@ -39,10 +40,12 @@ export function exporterRoutes({ settings, peers, identify, members, images, ver
   }
 
   function accessOf(run: string, server: string, token: string): CatalogAccess {
+    const place = { catalog, run, server, token };
     return {
       digest: createHash('sha256').update(token).digest('base64'),
       notify: openNotify(peers, catalog, run, token),
-      ticket: () => fetchTicket(peers, { catalog, run, server, token }),
+      ask: openAsk(peers, place),
+      ticket: () => fetchTicket(peers, place),
     };
   }
 

@@ -39,6 +39,7 @@ export interface DiskProgress {
   readonly name: string;
   readonly bytesTotal: number;
   readonly bytesDone: number;
+  readonly bytesKnown?: number;
 }
 
 export type Step = 'freeze' | 'checkpoint' | 'thaw' | 'export';
@@ -76,7 +77,11 @@ const checkState = checker<ExporterState>(
     properties: {
       state: { ...text, maxLength: 32 },
       disks: {
-        ...disks({ name: text, bytesTotal: bytes, bytesDone: bytes }, ['name', 'bytesTotal', 'bytesDone']),
+        ...disks({ name: text, bytesTotal: bytes, bytesDone: bytes, bytesKnown: bytes }, [
+          'name',
+          'bytesTotal',
+          'bytesDone',
+        ]),
         default: [],
       },
       ...{ consistency: text, consistencyNote: text, takenAt: text },

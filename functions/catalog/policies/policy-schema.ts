@@ -135,6 +135,12 @@ export const POLICY_SCHEMA = {
       maximum: 1e12,
       description: 'Bytes of disk a second that one exporter reads at most.',
     },
+    sourceDedupe: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Exporters ask which segments the vault has before they send them. Hypervisors can then tell whether it has what they have.',
+    },
     hooks: {
       type: 'array',
       maxItems: 20,

@@ -13,6 +13,7 @@ export interface PolicyDefinition {
   readonly retention?: PolicyRetention;
   readonly quiesce: 'require' | 'prefer' | 'never';
   readonly bandwidth?: number;
+  readonly sourceDedupe?: boolean;
   readonly hooks?: readonly PolicyHook[];
   readonly copyTo?: { readonly vault: string };
   readonly notify?: readonly PolicyNotice[];

@@ -91,6 +91,8 @@ export interface RunRecord {
   readonly quiesce: 'require' | 'prefer' | 'never';
   /** Bytes of disk a second. */
   readonly bandwidth?: number;
+  /** Exporters ask what the vault has before they send it. */
+  readonly sourceDedupe?: boolean;
   readonly members: readonly RunMember[];
   /** How often the backup of an image that members need has failed, by digest. */
   readonly imageFailures?: Readonly<Record<string, number>>;

@@ -8,17 +8,19 @@ import { commit } from '../runs/commit.ts';
 import { isDistrusted } from '../runs/distrust.ts';
 import { abandon } from '../runs/end-run.ts';
 import { holdMoment } from '../runs/hold-moment.ts';
+import { type KnownQuestion, knownSegments } from '../runs/known-segments.ts';
 import { lookAt, membersOf } from '../runs/run-members.ts';
 import { viewMember, viewRun } from '../runs/run-view.ts';
 import { type RunWish, startRun } from '../runs/start-run.ts';
 import { awaitsImages, storeImages } from '../runs/store-images.ts';
 import { startExports } from '../runs/take-moment.ts';
 import { ticketOf } from '../runs/tickets.ts';
-import { COMMIT_WISH, NOTICES, RUN_WISH } from '../schemas.ts';
+import { COMMIT_WISH, KNOWN_QUESTION, NOTICES, RUN_WISH } from '../schemas.ts';
 import { isUuid, runIn } from './names.ts';
 
 const checkRunWish = checker<RunWish>(RUN_WISH, 'The run');
 const checkCommit = checker<{ partial: boolean }>(COMMIT_WISH, 'The commit');
+const checkQuestion = checker<KnownQuestion>(KNOWN_QUESTION, 'The question');
 const checkNotices = checker<{ keys: string[] }>(NOTICES, 'The notice');
 
 /** A run from its start to its end. Every call may reach another process. */
@@ -31,6 +33,7 @@ export const RUN_ROUTES: readonly CallerRoute[] = [
   { method: 'POST', path: '/v1/runs/{run}/commit', right: 'write', serve: postCommit },
   { method: 'DELETE', path: '/v1/runs/{run}', right: 'write', serve: deleteRun },
   { method: 'GET', path: '/v1/runs/{run}/members/{server}/ticket', right: 'write', serve: showTicket },
+  { method: 'POST', path: '/v1/runs/{run}/members/{server}/known', right: 'write', serve: postQuestion },
   { method: 'POST', path: '/v1/runs/{run}/notices', right: 'write', serve: postNotices },
 ];
 
@@ -146,6 +149,14 @@ async function showTicket(catalog: Catalog, request: ApiRequest, caller: Caller)
   const { tenant } = await catalog.runs.open(caller, record);
   const distrusted = await isDistrusted(catalog.registry, caller, record);
   return { status: 200, body: await ticketOf(tenant, record, request.params['server'] ?? '', distrusted) };
+}
+
+async function postQuestion(catalog: Catalog, request: ApiRequest, caller: Caller) {
+  const question = checkQuestion(structuredClone(request.body));
+  const record = await recordIn(catalog, request, caller);
+  refuseEnded(record);
+  const active = await catalog.runs.open(caller, record);
+  return { status: 200, body: await knownSegments(active, record, request.params['server'] ?? '', question) };
 }
 
 async function postNotices(catalog: Catalog, request: ApiRequest, caller: Caller) {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { type KnownSegments, openKnownSegments } from '#vault/dedupe/known-segments.ts';
 import type { Caller } from '../caller.ts';
 import { type RunRecord, requireRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -9,6 +10,8 @@ import { openRunParts, type RunParts } from './process-parts.ts';
 export interface ActiveRun {
   readonly tenant: TenantVault;
   readonly parts: RunParts;
+  /** What the vault has, for exporters that may ask. */
+  readonly known: KnownSegments;
 }
 
 /** Runs under way, in memory: any of them can be opened anew by the next caller, here or in another process. */
@@ -39,7 +42,9 @@ export function openRuns(registry: Registry, tenants: TenantVaults): OpenRuns {
   });
   const working = new Map<string, Promise<unknown>>();
   const nameOf = ({ project }: Caller, run: string) => `${project} ${run}`;
-  const activate = (run: string, tenant: TenantVault): ActiveRun => ({ tenant, parts: openRunParts(run, tenant) });
+  const activate = (run: string, tenant: TenantVault): ActiveRun => ({
+    ...{ tenant, parts: openRunParts(run, tenant), known: openKnownSegments(tenant.vault) },
+  });
 
   return {
     async open(caller, { run, vault }) {

@@ -12,6 +12,8 @@ export interface MemberView {
   /** Bytes of disk. */
   readonly bytesDone?: number;
   readonly bytesTotal?: number;
+  /** Of `bytesDone`, what was not sent because the vault has it. */
+  readonly bytesKnown?: number;
   readonly problem?: string;
 }
 
@@ -111,8 +113,10 @@ const KNOWN: Readonly<Record<string, MemberState>> = {
   staged: 'staged',
 };
 
-function progressOf({ disks }: ExporterState): Pick<MemberView, 'bytesDone' | 'bytesTotal'> {
+function progressOf({ disks }: ExporterState): Pick<MemberView, 'bytesDone' | 'bytesTotal' | 'bytesKnown'> {
+  const bytesKnown = disks.reduce((sum, disk) => sum + (disk.bytesKnown ?? 0), 0);
   return {
+    ...(bytesKnown === 0 ? {} : { bytesKnown }),
     bytesDone: disks.reduce((sum, { bytesDone }) => sum + bytesDone, 0),
     bytesTotal: disks.reduce((sum, { bytesTotal }) => sum + bytesTotal, 0),
   };

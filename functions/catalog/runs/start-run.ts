@@ -187,7 +187,7 @@ export function checkEscrow({ escrow }: VaultState): void {
 function recordOf(
   run: string,
   { policy, id, reason }: RunWish,
-  { vault, quiesce, bandwidth }: PolicyDefinition,
+  { vault, quiesce, bandwidth, sourceDedupe }: PolicyDefinition,
   members: readonly MemberServer[],
   adopted: OpenRun | undefined,
 ): RunRecord {
@@ -202,6 +202,7 @@ function recordOf(
     ...(id === undefined ? {} : { request: id }),
     ...(reason === undefined ? {} : { reason }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...(sourceDedupe ? { sourceDedupe } : {}),
     members: members.map((member) => runMember(member, numbers)),
   };
 }

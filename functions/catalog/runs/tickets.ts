@@ -4,7 +4,8 @@ import type { RunRecord } from '../registry/records.ts';
 import type { TenantVault } from '../vaults/tenant-vaults.ts';
 
 /**
- * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing. Secret.
+ * All that an exporter is given for a member of a run, as JSON: it can write parts for these disks, and read nothing; where the policy says so,
+ * ask which segments that it has the vault has too. Secret.
  * `distrusted`: the exporter is not to count from its bitmaps. Throws `not-found` for a server that takes no part, `run-ended` when the
  * journal says so.
  */
@@ -23,7 +24,7 @@ export async function ticketOf(
   if (open === undefined) {
     throw new EkkoError('run-ended', `Run ${record.run} has ended: no ticket is given any more.`);
   }
-  const { quiesce, bandwidth } = record;
+  const { quiesce, bandwidth, sourceDedupe = false } = record;
   const indexes = member.disks.map(({ index }) => index);
   const ticket = serverTicket(
     vault,
@@ -31,7 +32,7 @@ export async function ticketOf(
     open.disks,
     indexes,
     {
-      ...{ upload: await tenant.upload(record.run), quiesce, bandwidth },
+      ...{ upload: await tenant.upload(record.run), quiesce, bandwidth, sourceDedupe },
       readAll: distrusted ? 'bitmap-distrusted' : undefined,
     },
     new Map(member.disks.flatMap(({ index, image }) => (image ? [[index, image]] : []))),

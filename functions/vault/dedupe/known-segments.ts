@@ -1,4 +1,6 @@
-import { type PackReference, packName } from '../format/pack.ts';
+import { EkkoError } from '../errors.ts';
+import type { KnownData } from '../format/known-data.ts';
+import { ID_SIZE, type PackReference, packName } from '../format/pack.ts';
 import type { VaultReader } from '../records.ts';
 import type { SegmentRun } from '../words.ts';
 import { type Ancestor, openLineage } from './lineage.ts';
@@ -20,6 +22,8 @@ export interface PartContent {
   readonly epoch: number;
   readonly runs: readonly SegmentRun[];
   readonly lineage: string | undefined;
+  /** Packs that may have them, beside those that are found. */
+  readonly packs?: readonly PackReference[];
 }
 
 /** What is known of a part's segments. */
@@ -33,6 +37,11 @@ export interface PartKnowledge {
 export interface KnownSegments {
   /** Looks up a part in a handful of requests, whatever the size of the vault. A pack whose name `skip` knows is never answered. */
   look(content: PartContent, skip: (name: string) => boolean): Promise<PartKnowledge>;
+  /**
+   * Where segments lie that a part of key epoch `epoch` tells by their ids: in packs that it names and `skip` does not know, by these ids alone,
+   * which only somebody can tell who has the segments. Throws `part-refused` where one is in none of them, naming `origin`.
+   */
+  locate(told: KnownData, epoch: number, skip: (name: string) => boolean, origin: string): Promise<KnownSegment[]>;
 }
 
 /** Packs of the disk's own past to load for one part. A scattered incremental names more; there, lineage has little to give. */
@@ -54,7 +63,7 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
   };
 
   return {
-    async look({ segments, ids, epoch, runs, lineage: manifest }, skip) {
+    async look({ segments, ids, epoch, runs, lineage: manifest, packs: named = [] }, skip) {
       const ancestors = manifest === undefined ? [] : await lineage.ancestors(manifest, runs);
       const own = await load(mostNamed(ancestors, skip));
       const ownPacks = new Map(own.map((pack) => [pack.reference, pack]));
@@ -66,14 +75,35 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
       const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
       const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined));
       const champions = await championsOf(reader.store, strangers, skip);
-      const packs = [...own, ...(await load(champions.filter((reference) => !ownPacks.has(reference))))];
+      const others = new Set([...named.filter((pack) => !skip(packName(pack))), ...champions]);
+      for (const { reference } of own) others.delete(reference);
+      const packs = [...own, ...(await load([...others]))];
       return {
         find: (i, previous) => isOwn(i) ?? following(packs, previous, texts[i]) ?? anywhere(packs, texts[i]),
         unchanged: (i, zero) =>
           ancestors[i] === 'zero' ? zero : compare(ancestors[i], ownPacks, (pack) => textUnder(pack, i)),
       };
     },
+    async locate({ packs: named, ids }, epoch, skip, origin) {
+      const packs = (await load(named.filter((pack) => !skip(packName(pack))))).filter((pack) => pack.epoch === epoch);
+      const found: KnownSegment[] = [];
+      for (let at = 0; at < ids.length; at += ID_SIZE) {
+        const id = idText(ids.subarray(at, at + ID_SIZE));
+        const segment = following(packs, found.at(-1), id) ?? anywhere(packs, id);
+        if (segment === undefined) throw notThere(origin, found.length);
+        found.push(segment);
+      }
+      return found;
+    },
   };
+}
+
+function notThere(origin: string, number: number): EkkoError {
+  return new EkkoError(
+    'part-refused',
+    `${origin} does not carry a segment (the ${number + 1}. of those) that none of the packs which it names holds, or not any more: a sweep or a new key ` +
+      'may have come in between. The run cannot commit it; the next one sends it.',
+  );
 }
 
 function mostNamed(ancestors: readonly Ancestor[], skip: (name: string) => boolean): string[] {

@@ -12,7 +12,7 @@ export interface Receipt {
 }
 
 export interface ReceiptStats {
-  /** Segments that the part carried as data. */
+  /** Segments of data that the part carried or left out. */
   readonly dataSegments: number;
   /** Segments that the vault did not have. */
   readonly newSegments: number;

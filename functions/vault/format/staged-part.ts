@@ -4,6 +4,7 @@ import { type AgreedKey, type Agreement, HPKE_ENC_SIZE } from '../keys/hpke.ts';
 import { release } from '../memory.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_FRAME, SEGMENTS_PER_PART, type SegmentRun, segmentsOf } from '../words.ts';
 import { ByteReader, u32Bytes, u64Bytes } from './bytes.ts';
+import { decodeKnownData, encodeKnownData, type KnownData, LARGEST_KNOWN_DATA } from './known-data.ts';
 import { checkDiskSize } from './manifest.ts';
 import { RUNS_PER_PART } from './receipt.ts';
 import { countedNonce, HEADER_NONCE, open, seal, TAG_SIZE } from './sealing.ts';
@@ -18,8 +19,11 @@ export const CHUNK_SEGMENTS = SEGMENTS_PER_FRAME;
 const CHUNK_SIZE = CHUNK_SEGMENTS * SEGMENT_SIZE;
 export const SEALED_CHUNK_SIZE = CHUNK_SIZE + TAG_SIZE;
 
-/** What a run of a part is. `audit`: clean by the bitmap, carried to be compared with the base. */
-export const RunKind = { data: 0, zero: 1, audit: 2 } as const;
+/**
+ * What a run of a part is. `audit`: clean by the bitmap, carried to be compared with the base. `known`: data that the vault has, told by
+ * its ids.
+ */
+export const RunKind = { data: 0, zero: 1, audit: 2, known: 3 } as const;
 export type RunKind = (typeof RunKind)[keyof typeof RunKind];
 
 export interface PartRun extends SegmentRun {
@@ -33,10 +37,13 @@ export interface PartHeader {
   readonly lineage: string | undefined;
   /** Ascending, disjoint. The segments of data and audit runs follow in this order. */
   readonly runs: readonly PartRun[];
+  /** Of the known runs, where there are any. */
+  readonly known?: KnownData;
 }
 
 /** This many first bytes of any staged part hold its prefix and header; no header is longer. */
-export const HEADER_READ_SIZE = PREFIX_SIZE + 8 + NAME_SIZE + 4 + RUNS_PER_PART * RUN_SIZE + TAG_SIZE;
+export const HEADER_READ_SIZE =
+  PREFIX_SIZE + 8 + NAME_SIZE + 4 + RUNS_PER_PART * RUN_SIZE + LARGEST_KNOWN_DATA + TAG_SIZE;
 
 /** The agreement that a part's key is bound to: this vault, run, disk and part, and the run's token for the disk. */
 export function partAgreement(
@@ -155,7 +162,7 @@ export function openChunk(key: KeyObject, number: number, box: Uint8Array, origi
   return open(key, countedNonce(number), box, `Chunk ${number} of ${origin}`);
 }
 
-export function encodeHeader({ diskSize, lineage, runs }: PartHeader): Buffer {
+export function encodeHeader({ diskSize, lineage, runs, known }: PartHeader): Buffer {
   const body = Buffer.alloc(runs.length * RUN_SIZE);
   runs.forEach((run, i) => {
     body.writeUInt32LE(run.first, i * RUN_SIZE);
@@ -163,7 +170,8 @@ export function encodeHeader({ diskSize, lineage, runs }: PartHeader): Buffer {
     body.writeUInt8(run.kind, i * RUN_SIZE + 8);
   });
   const name = lineage === undefined ? Buffer.alloc(NAME_SIZE) : Buffer.from(lineage, 'hex');
-  return Buffer.concat([u64Bytes(diskSize), name, u32Bytes([runs.length]), body]);
+  const told = known === undefined ? [] : [encodeKnownData(known)];
+  return Buffer.concat([u64Bytes(diskSize), name, u32Bytes([runs.length]), body, ...told]);
 }
 
 /** Throws `part-refused` where runs overlap, go back, leave the disk or carry too much: a part may come from a liar with a token. */
@@ -178,19 +186,31 @@ export function decodeHeader(bytes: Uint8Array, origin: string): PartHeader {
     count: reader.u32(),
     kind: kindOf(reader),
   }));
-  reader.end();
   checkRuns(runs, segmentsOf(diskSize), origin);
-  return { diskSize, lineage, runs };
+  const missing = segmentsIn(runs, RunKind.known);
+  const known = missing === 0 ? {} : { known: decodeKnownData(reader, missing) };
+  reader.end();
+  return { diskSize, lineage, runs, ...known };
+}
+
+/** Runs whose segments follow the header as data. */
+export function carriedRuns(runs: readonly PartRun[]): PartRun[] {
+  return runs.filter(({ kind }) => kind === RunKind.data || kind === RunKind.audit);
 }
 
 /** Segments that follow the header as data. */
 export function carriedSegments(runs: readonly PartRun[]): number {
-  return runs.reduce((sum, run) => (run.kind === RunKind.zero ? sum : sum + run.count), 0);
+  return segmentsIn(runs, RunKind.data, RunKind.audit);
+}
+
+function segmentsIn(runs: readonly PartRun[], ...kinds: readonly RunKind[]): number {
+  return runs.reduce((sum, run) => (kinds.includes(run.kind) ? sum + run.count : sum), 0);
 }
 
 function kindOf(reader: ByteReader): RunKind {
   const kind = reader.u8();
-  if (kind === RunKind.data || kind === RunKind.zero || kind === RunKind.audit) return kind;
+  const known = Object.values(RunKind).find((each) => each === kind);
+  if (known !== undefined) return known;
   throw reader.refuse(`has a run of unknown kind ${kind}`);
 }
 
@@ -202,9 +222,8 @@ function checkRuns(runs: readonly PartRun[], limit: number, origin: string): voi
     }
     free = first + count;
   }
-  const carried = carriedSegments(runs);
-  if (carried > SEGMENTS_PER_PART)
-    throw refused(origin, `claims ${carried} segments of data, at most ${SEGMENTS_PER_PART}`);
+  const told = carriedSegments(runs) + segmentsIn(runs, RunKind.known);
+  if (told > SEGMENTS_PER_PART) throw refused(origin, `claims ${told} segments of data, at most ${SEGMENTS_PER_PART}`);
 }
 
 function refused(origin: string, found: string): EkkoError {

@@ -5,10 +5,11 @@ import type { ExportTicket } from '../runs.ts';
 import { stagingKey } from '../store/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '../words.ts';
+import { type AskedStep, askFirst, type VaultKnowledge } from './ask-first.ts';
 import type { CopiedMoment, DiskPlan, HeldMoment } from './changed-block-source.ts';
 import { type DonePart, notDone, OtherParts } from './done-parts.ts';
 import { newPartBuilder, type PartBuilder } from './part-builder.ts';
-import { type ReadStep, readAhead } from './read-ahead.ts';
+import { readAhead } from './read-ahead.ts';
 
 export interface ExportSettings {
   readonly staging: Pick<ObjectStore, 'create'>;
@@ -22,6 +23,10 @@ export interface ExportSettings {
   readonly partSegments: number;
   /** Memory for the sealed data of the next part, one at a time; by default the exporter has its own. */
   readonly memory?: () => Uint8Array;
+  /** Whom to ask what the vault has before it is sent, where that is allowed. */
+  readonly knowledge?: VaultKnowledge | undefined;
+  /** Called with the bytes of disk that the vault has: all but a few of them are not sent. */
+  readonly known?: (bytes: number) => void;
   /** Parts that need not be made again, ascending; what this export makes has the numbers between and behind them. */
   readonly done?: readonly DonePart[];
 }
@@ -49,10 +54,13 @@ export async function exportDisk(
   const stage = openStage(ticket, settings, most, { diskSize: plan.disk.size, lineage });
   const pace = pacer(settings.bandwidth);
   const read = (offset: number, length: number, into: Uint8Array) => moment.read(index, offset, length, into);
-  for await (const step of readAhead(notDone(plan, most, settings.done ?? []), read)) {
+  const steps: AsyncIterable<AskedStep> = readAhead(notDone(plan, most, settings.done ?? []), read);
+  const { knowledge } = settings;
+  for await (const step of knowledge === undefined ? steps : askFirst(steps, lineage, knowledge)) {
     const bytes = step.kind === 'zero' ? 0 : step.bytes.length;
     await stage.add(step, bytes / SEGMENT_SIZE);
     settings.progress(bytes);
+    if (step.known !== undefined) settings.known?.(step.known.size * SEGMENT_SIZE);
     await pace(bytes);
   }
   const parts = await stage.end();
@@ -92,12 +100,12 @@ function openStage(
     }
   };
   return {
-    async add(step: ReadStep, segments: number) {
+    async add(step: AskedStep, segments: number) {
       await pass(step.run.first);
-      if (part?.full || (part?.carried ?? 0) + segments > most) await put();
+      if (part?.full || (part?.segments ?? 0) + segments > most) await put();
       part ??= await newPartBuilder(ticket, parts, most, disk, memoryOf());
       if (step.kind === 'zero') part.addZero(step.run);
-      else if (step.kind === 'data') part.addData(step.run.first, step.bytes);
+      else if (step.kind === 'data') part.addData(step.run.first, step.bytes, step.known);
       else part.addAudit(step.run.first, step.bytes);
     },
     /** The number of parts, all of them staged. */

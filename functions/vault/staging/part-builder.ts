@@ -1,19 +1,25 @@
 import { isZero } from '../dedupe/segment-id.ts';
+import { type KnownData, MOST_NAMED_PACKS } from '../format/known-data.ts';
 import { RUNS_PER_PART } from '../format/receipt.ts';
 import { newStagedPart, type PartHeader, type PartRun, partAgreement, RunKind } from '../format/staged-part.ts';
 import { agreeAsSender } from '../keys/hpke.ts';
 import type { ExportTicket } from '../runs.ts';
-import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
+import { SEGMENT_SIZE, SEGMENTS_PER_PART, type SegmentRun } from '../words.ts';
+import type { KnownContent } from './ask-first.ts';
 
 /** A part under construction: what was read goes in, in disk order; only ciphertext is held. */
 export interface PartBuilder {
-  /** Segments of data carried so far, and runs listed. */
-  readonly carried: number;
+  /** Segments of data so far, carried or known. */
+  readonly segments: number;
+  /** Decided by what the disk holds alone: an export that is tried again must make the same parts, whatever the vault answers. */
   readonly full: boolean;
   /** Lists segments that are known to be zero. */
   addZero(run: SegmentRun): void;
-  /** Adds segments that were read as changed; those that are all zero are listed, not carried. `bytes` may be reused afterwards. */
-  addData(first: number, bytes: Uint8Array): void;
+  /**
+   * Adds segments that were read as changed; those that are all zero, or that the vault has (`known`, by their place in `bytes`), are listed,
+   * not carried. `bytes` may be reused afterwards.
+   */
+  addData(first: number, bytes: Uint8Array, known?: ReadonlyMap<number, KnownContent>): void;
   /** Adds clean segments that were read for the bitmap audit. */
   addAudit(first: number, bytes: Uint8Array): void;
   /** The object in pieces. Call once, last. */
@@ -30,47 +36,95 @@ export async function newPartBuilder(
 ): Promise<PartBuilder> {
   const agreement = partAgreement(ticket.vault, ticket.run, ticket.disk, number, ticket.token);
   const part = newStagedPart(ticket.epoch, await agreeAsSender(ticket.stagingPublicKey, agreement), memory);
-  const runs: PartRun[] = [];
-  let carried = 0;
-  const list = (kind: RunKind, first: number, count: number) => {
-    const last = runs.at(-1);
-    if (last?.kind === kind && last.first + last.count === first)
-      runs[runs.length - 1] = { ...last, count: last.count + count };
-    else runs.push({ kind, first, count });
-  };
+  const runs = listRuns();
+  const told = listKnown();
+  let segments = 0;
   const carry = (kind: RunKind, first: number, bytes: Uint8Array) => {
     part.addData(bytes);
-    carried += bytes.length / SEGMENT_SIZE;
-    list(kind, first, bytes.length / SEGMENT_SIZE);
+    segments += bytes.length / SEGMENT_SIZE;
+    runs.list(kind, first, bytes.length / SEGMENT_SIZE);
   };
   return {
-    get carried() {
-      return carried;
+    get segments() {
+      return segments;
     },
     get full() {
-      return carried >= most || runs.length >= RUNS_PER_PART - 2;
+      return segments >= most || runs.stretches >= MOST_STRETCHES;
     },
-    addZero: ({ first, count }) => list(RunKind.zero, first, count),
+    addZero: ({ first, count }) => runs.list(RunKind.zero, first, count),
     addAudit: (first, bytes) => carry(RunKind.audit, first, bytes),
-    addData(first, bytes) {
-      for (const { from, to, zero } of stretches(bytes)) {
-        if (zero) list(RunKind.zero, first + from, to - from);
-        else carry(RunKind.data, first + from, bytes.subarray(from * SEGMENT_SIZE, to * SEGMENT_SIZE));
+    addData(first, bytes, known) {
+      for (const { from, to, kind } of stretches(bytes, (at) => told.list(known?.get(at)))) {
+        if (kind === RunKind.data) carry(kind, first + from, bytes.subarray(from * SEGMENT_SIZE, to * SEGMENT_SIZE));
+        else runs.list(kind, first + from, to - from);
+        if (kind === RunKind.known) segments += to - from;
       }
     },
-    finish: () => part.finish({ ...disk, runs }),
+    finish: () => part.finish({ ...disk, runs: runs.listed, ...told.known() }),
   };
 }
 
-/** Consecutive segments that are all zero, or all not, as segment numbers within `bytes`. */
-function* stretches(bytes: Uint8Array): Generator<{ from: number; to: number; zero: boolean }> {
+/** Room for what one more step lists, and for each segment of data to be a run of its own because its neighbours are known. */
+const MOST_STRETCHES = RUNS_PER_PART - SEGMENTS_PER_PART - 64;
+
+function listRuns() {
+  const listed: PartRun[] = [];
+  let stretches = 0;
+  return {
+    listed,
+    /** Runs, were nothing known. */
+    get stretches() {
+      return stretches;
+    },
+    list(kind: RunKind, first: number, count: number): void {
+      const last = listed.at(-1);
+      const adjoins = last !== undefined && last.first + last.count === first;
+      if (adjoins && last.kind === kind) listed[listed.length - 1] = { ...last, count: last.count + count };
+      else listed.push({ kind, first, count });
+      if (!adjoins || asSent(last.kind) !== asSent(kind)) stretches++;
+    },
+  };
+}
+
+function asSent(kind: RunKind): RunKind {
+  return kind === RunKind.known ? RunKind.data : kind;
+}
+
+function listKnown() {
+  const packs = new Set<string>();
+  const ids: Buffer[] = [];
+  return {
+    /** Whether the segment is told by its id: not where its pack would be one too many to name. */
+    list(content: KnownContent | undefined): boolean {
+      if (content === undefined || (packs.size === MOST_NAMED_PACKS && !packs.has(content.pack))) return false;
+      packs.add(content.pack);
+      ids.push(content.id);
+      return true;
+    },
+    known: (): { known?: KnownData } =>
+      ids.length === 0 ? {} : { known: { packs: [...packs], ids: Buffer.concat(ids) } },
+  };
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+  readonly kind: RunKind;
+}
+
+/** Consecutive segments of one kind, as segment numbers within `bytes`. `isKnown` is asked once for each that is not zero, in order. */
+function* stretches(bytes: Uint8Array, isKnown: (at: number) => boolean): Generator<Stretch> {
   const segments = bytes.length / SEGMENT_SIZE;
-  const zeroAt = (i: number) => isZero(bytes.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE));
-  for (let from = 0; from < segments; ) {
-    const zero = zeroAt(from);
-    let to = from + 1;
-    while (to < segments && zeroAt(to) === zero) to++;
-    yield { from, to, zero };
-    from = to;
+  const kindAt = (i: number): RunKind => {
+    if (isZero(bytes.subarray(i * SEGMENT_SIZE, (i + 1) * SEGMENT_SIZE))) return RunKind.zero;
+    return isKnown(i) ? RunKind.known : RunKind.data;
+  };
+  let from = 0;
+  let kind = kindAt(0);
+  for (let to = 1; to <= segments; to++) {
+    const next = to < segments ? kindAt(to) : undefined;
+    if (next === kind) continue;
+    yield { from, to, kind };
+    if (next !== undefined) [from, kind] = [to, next];
   }
 }

@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto';
+import { createSecretKey, randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { segmentId } from '#vault/dedupe/segment-id.ts';
 import { restored } from '../../restored.ts';
 import { type Lab, openLab } from './lab.ts';
 import type { StubExporter } from './stub-exporter.ts';
@@ -511,6 +512,57 @@ describe('a ticket', () => {
     for (const secret of [...body.disks.map(({ token }: { token: string }) => token), body.upload.query, 'alice']) {
       expect(seen).not.toContain(secret);
     }
+  });
+
+  test('holds the key of segment ids, and lets its exporter ask what the vault has, only where the policy says so', async () => {
+    await backUp();
+    const ask = (run: string, server: string, body: object) =>
+      lab.call('POST', `/v1/runs/${run}/members/${server}/known`, { body });
+    const ticketIn = async (run: string) => (await lab.call('GET', `/v1/runs/${run}/members/${WEB}/ticket`)).body;
+    const question = { disk: 0, runs: [[1, 1]], ids: Buffer.alloc(32, 1).toString('base64') };
+    const silent = await start();
+    expect((await ticketIn(silent)).idKey).toBeUndefined();
+    const { status, body } = await ask(silent, WEB, question);
+    expect([status, body.code]).toEqual([403, 'forbidden']);
+    await lab.call('DELETE', `/v1/runs/${silent}`);
+
+    await lab.addPolicy('shop', { servers: [WEB, DB] }, { sourceDedupe: true });
+    const run = await start();
+    const { idKey, disks } = await ticketIn(run);
+    const key = createSecretKey(idKey, 'base64');
+    const ids = [11, 12].map((content) => segmentId({ idKey: key }, Buffer.alloc(65_536, `content ${content} `)));
+    const known = { runs: [[1, 2]], ids: Buffer.concat(ids).toString('base64') };
+    expect((await ask(run, WEB, { ...question, ...known, lineage: disks[0].points[0].manifest })).body).toEqual({
+      ...{ packs: [expect.stringMatching(/^[0-9a-f]{96}$/)], known: [1, 0] },
+    });
+    const refused = async (server: string, wrong: object) => {
+      const answer = await ask(run, server, { ...question, ...wrong });
+      return [answer.status, answer.body.code];
+    };
+    expect(await refused(WEB, { disk: 1 })).toEqual([404, 'not-found']);
+    expect(await refused(randomUUID(), {})).toEqual([404, 'not-found']);
+    for (const wrong of [
+      { runs: [[1, 2]] },
+      {
+        runs: [
+          [5, 1],
+          [1, 1],
+        ],
+        ids: Buffer.alloc(64).toString('base64'),
+      },
+      { ids: Buffer.alloc(33).toString('base64') },
+      { runs: [[0, 2000]], ids: Buffer.alloc(2000 * 32).toString('base64') },
+      { lineage: 'x' },
+      { packs: ['x'] },
+    ])
+      expect(await refused(WEB, wrong)).toEqual([400, 'bad-input']);
+    const records = await Array.fromAsync(lab.registry.list(''), ({ key: record }) => lab.registry.get(record));
+    expect(Buffer.concat(records).toString()).not.toContain(idKey);
+    const stranger = await lab.call('POST', `/v1/runs/${run}/members/${WEB}/known`, {
+      token: 'bob',
+      body: question,
+    });
+    expect(stranger.status).toBe(404);
   });
 
   test('notices name parts of their own run only', async () => {

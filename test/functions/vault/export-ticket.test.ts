@@ -24,6 +24,7 @@ const TICKET: ServerTicket = {
   quiesce: 'prefer',
   bandwidth: undefined,
   readAll: undefined,
+  idKey: undefined,
 };
 const sent = (ticket: ServerTicket) => JSON.parse(JSON.stringify(encodeTicket(ticket))) as Record<string, unknown>;
 const coded = () => sent(TICKET);

@@ -26,11 +26,13 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
   let signature: string;
   /** Uploads wait for it. */
   let gate: Promise<void> | undefined;
+  /** Bytes that the store was sent. */
+  let uploaded: number;
 
   beforeEach(async () => {
     lab = await openLab();
     folder = await makeDirectory();
-    [signature, gate] = ['x', undefined];
+    [signature, gate, uploaded] = ['x', undefined, 0];
     guest = await startLibvirtGuest({
       disks: [{ format: 'qcow2' }, { format: 'qcow2', serial: VOLUME }],
       project: 'a',
@@ -60,6 +62,7 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
         outgoing.writeHead(401).end();
         return;
       }
+      uploaded += Buffer.concat(pieces).length;
       const key = pathname.slice(1);
       const made = await lab.vaults.places.store(STORE).create(key, [Buffer.concat(pieces)]);
       outgoing.writeHead(made === 'created' ? 201 : 412).end();
@@ -128,6 +131,29 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     const expected = Buffer.alloc(4 * MIB).fill(0x11, 0, MIB);
     expect((await restored(vault, first)).equals(expected)).toBe(true);
     expect((await restored(vault, second)).equals(expected.fill(0x22, 0, 65_536))).toBe(true);
+  });
+
+  test('where the policy allows it, what the vault has is read again, and not sent again', async () => {
+    lab.addServer(guest.uuid, { project: 'a', host: 'c1', volumes: [VOLUME] });
+    await lab.addPolicy('p', { servers: [guest.uuid] }, { quiesce: 'never', sourceDedupe: true });
+    while ((await lab.call('GET', '/v1/exporters', { token: 'admin' })).body.exporters.length === 0) await sleep(20);
+    for (const at of Array(16).keys()) await guest.io(0, `write -P ${at + 1} ${at * 64}k 64k`);
+    const first = await backUp();
+    await guest.removeBitmaps();
+    await guest.io(0, 'write -P 0x22 0 64k');
+    const bytesBefore = uploaded;
+    const { run } = await ask('POST', '/v1/runs', { policy: 'p' });
+    await ask('POST', `/v1/runs/${run}/moment`);
+    while ((await ask('GET', `/v1/runs/${run}`)).state !== 'staged') await sleep(50);
+    const { members } = await ask('GET', `/v1/runs/${run}`);
+    expect(members).toMatchObject([{ bytesKnown: 15 * 65_536 }]);
+    expect(uploaded - bytesBefore).toBeLessThan(2 * 65_536);
+    await ask('POST', `/v1/runs/${run}/commit`);
+    const vault = await lab.vaults.look('a', 'swift:backups');
+    const expected = Buffer.alloc(4 * MIB);
+    for (const at of Array(16).keys()) expected.fill(at + 1, at * 65_536, (at + 1) * 65_536);
+    expect((await restored(vault, first)).equals(expected)).toBe(true);
+    expect((await restored(vault, run)).equals(expected.fill(0x22, 0, 65_536))).toBe(true);
   });
 
   /** A server whose root disk was built on the image at `base`, with one segment of its own. */

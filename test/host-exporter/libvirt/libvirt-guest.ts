@@ -37,6 +37,8 @@ export interface LibvirtGuest {
   io(disk: number, command: string): Promise<void>;
   /** Named bitmaps of the guest, `<image> <bitmap>` each, with ` inconsistent` where it is. */
   bitmaps(): Promise<readonly string[]>;
+  /** As a crash does that loses them. */
+  removeBitmaps(): Promise<void>;
   open(more?: Partial<LibvirtSourceOptions>): LibvirtSource;
   options(more?: Partial<LibvirtSourceOptions>): LibvirtSourceOptions;
   /** Starts it again after a stop, as it was. */
@@ -62,14 +64,25 @@ export async function startLibvirtGuest(options: GuestOptions): Promise<LibvirtG
     (JSON.parse(await virsh.run(['qemu-monitor-command', uuid, JSON.stringify(question)])) as { return: unknown })
       .return;
 
-  async function bitmaps(): Promise<readonly string[]> {
-    type Node = { file: string; drv: string; 'dirty-bitmaps'?: { name?: string; inconsistent?: boolean }[] };
+  type Bitmap = { name?: string; inconsistent?: boolean };
+  type Node = { file: string; drv: string; 'node-name': string; 'dirty-bitmaps'?: Bitmap[] };
+  const named = (node: Node) => (node['dirty-bitmaps'] ?? []).filter(({ name }) => name !== undefined);
+  async function diskNodes(): Promise<Node[]> {
     const nodes = (await monitor({ execute: 'query-named-block-nodes', arguments: { flat: true } })) as Node[];
-    const named = (node: Node) => (node['dirty-bitmaps'] ?? []).filter(({ name }) => name !== undefined);
-    const qcow2 = nodes.filter(({ drv, file: path }) => drv === 'qcow2' && images.includes(path));
+    return nodes.filter(({ drv, file: path }) => drv === 'qcow2' && images.includes(path));
+  }
+
+  async function bitmaps(): Promise<readonly string[]> {
+    const qcow2 = await diskNodes();
     const line = (node: Node) =>
       named(node).map((one) => `${node.file.split('/').at(-1)} ${one.name}${one.inconsistent ? ' inconsistent' : ''}`);
     return qcow2.flatMap(line).toSorted();
+  }
+
+  async function removeBitmaps(): Promise<void> {
+    for (const node of await diskNodes())
+      for (const { name } of named(node))
+        await monitor({ execute: 'block-dirty-bitmap-remove', arguments: { node: node['node-name'], name } });
   }
 
   async function io(disk: number, command: string): Promise<void> {
@@ -94,7 +107,7 @@ export async function startLibvirtGuest(options: GuestOptions): Promise<LibvirtG
   }
 
   return {
-    ...{ uuid, uri, directory, images, virsh, io, bitmaps, start, remove },
+    ...{ uuid, uri, directory, images, virsh, io, bitmaps, removeBitmaps, start, remove },
     open: (more) => openLibvirtSource(settings(more)),
     options: settings,
   };

@@ -13,6 +13,7 @@ test('a policy gets its defaults, and what was sent stays as it was', () => {
   expect(checkPolicy(sent, NOW)).toEqual({
     ...sent,
     quiesce: 'prefer',
+    sourceDedupe: false,
     schedule: { cron: '0 3 * * *', timeZone: 'UTC' },
   });
   expect(sent.schedule).toEqual({ cron: '0 3 * * *' });
@@ -24,7 +25,7 @@ test('a policy may say everything at once', () => {
     disks: { exclude: ['vdc'] },
     schedule: { cron: '*/15 2-4 * * 1-5', timeZone: 'Europe/Berlin' },
     retention: { last: 3, daily: 7, within: '48h', timeZone: 'Europe/Berlin' },
-    ...{ quiesce: 'require', bandwidth: 50_000_000, copyTo: { vault: 'far' } },
+    ...{ quiesce: 'require', bandwidth: 50_000_000, sourceDedupe: true, copyTo: { vault: 'far' } },
     hooks: [{ when: 'before', url: 'https://example.org', onError: 'fail', timeout: 30 }],
     notify: [
       { kind: 'webhook', url: 'https://example.org/x?y=z' },
