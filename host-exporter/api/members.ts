@@ -91,7 +91,8 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       code: 'busy',
       message: 'The exporter was restarted while it held the moment. No change is lost: run it again.',
     };
-    create(run, server, project, source, { ...report, state: 'failed', problem });
+    // An export that had failed before cannot be tried again either: nothing is held any more that other runs would wait for.
+    create(run, server, project, source, { ...report, state: 'failed', problem, retryable: false });
   }
 
   await thawAllLeftBehind(settings.state_directory, THAW);

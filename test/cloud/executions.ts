@@ -63,6 +63,7 @@ export function executionsOf(url: string, token: string): Executions {
   }
 
   async function fieldsOf(id: string): Promise<string> {
+    // A list of tasks lacks but their results, which are the outputs of actions and executions, and what they publish globally, which the execution shows.
     const { tasks } = await get<{ tasks: { id: string }[] }>(`executions/${id}/tasks`);
     const found: unknown[] = [await get<object>(`executions/${id}`), tasks];
     for (const task of tasks) {

@@ -3,11 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { lacks } from '../setup/cache.ts';
 import { askService } from './call-service.ts';
 import { useCloudWithServers } from './compute.ts';
-import { useEkko } from './ekko.ts';
+import { type EkkoSettings, startExporter, useEkko } from './ekko.ts';
 import { backUpExactly, rootDisk } from './exact-disk.ts';
 import { logIn } from './keystone.ts';
 import { openHost, type SecondHost, useSecondHost } from './second-host.ts';
 import { doInGuest, type Server, untilAgentAnswers } from './server.ts';
+import { stopDaemon } from './service.ts';
 import { openTenant, type Point, type Run, type Tenant } from './tenant.ts';
 
 /** A server that Nova moves to another host while it is backed up. While that host is open, nobody else may boot servers. */
@@ -15,6 +16,8 @@ const LONG_MS = 900_000;
 const MUCH = 25_000_000;
 /** So that the export of so much takes longer than Nova to take the server away, and than libvirt waits before it refuses (30 s). */
 const SLOWLY = { bandwidth: 500_000 };
+/** An exporter that is stopped lets go of its servers first, on a busy machine too. */
+const LET_GO_MS = 60_000;
 
 type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
 
@@ -23,6 +26,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
   { timeout: LONG_MS },
   () => {
     let cloud: Cloud;
+    let ekko: EkkoSettings;
     let first: string;
     let second: SecondHost;
     let tenant: Tenant;
@@ -33,8 +37,8 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
     const policy = `move-${randomBytes(4).toString('hex')}`;
 
     beforeAll(async () => {
-      const [found, ekko] = await Promise.all([useCloudWithServers(), useEkko()]);
-      [cloud, first] = [found, ekko.host];
+      [cloud, ekko] = await Promise.all([useCloudWithServers(), useEkko()]);
+      first = ekko.host;
       second = await useSecondHost();
       tenant = await openTenant(cloud, ekko);
       await tenant.makeVault(vault);
@@ -153,6 +157,26 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
       expect(await hostOfServer()).toBe(from);
       await isAt(from);
       expect(await readingsOf(await backUp())).toEqual(['incremental']);
+    });
+
+    test('leaves a host whose exporter is stopped during a run by a live migration, and goes on incrementally at the other', async () => {
+      const [from, to] = (await hostOfServer()) === first ? [ekko, second.name] : [second, first];
+      await tenant.backUp(policy);
+      const { run } = await slowRun();
+      await stopDaemon(from.folder, 'exporter', 'SIGTERM', LET_GO_MS);
+      try {
+        expect((await tenant.exported(run)).members).toEqual([expect.objectContaining({ state: 'failed' })]);
+        await tenant.call('DELETE', `/v1/runs/${run}`);
+        const refused = await tenant.ask<{ code: string }>('POST', '/v1/runs', { policy });
+        expect([refused.status, refused.body.code]).toEqual([502, 'exporter-failed']);
+        await moveLive(to);
+        expect(await hostOfServer()).toBe(to);
+        await isAt(to);
+        await doInGuest(here, server.id, 'echo moved > /left');
+        expect(await readingsOf(await backUp())).toEqual(['incremental']);
+      } finally {
+        await startExporter(from);
+      }
     });
   },
 );

@@ -15,6 +15,8 @@ export interface SecondHost {
   readonly hypervisor: HypervisorSettings;
   /** URL of its exporter. */
   readonly exporter: string;
+  /** Holds `exporter.yaml` and the daemon `exporter`. */
+  readonly folder: string;
 }
 
 /** Shared by the tests of a run that let nobody else boot servers meanwhile. */
@@ -37,7 +39,7 @@ async function startSecondHost(folder: string): Promise<SecondHost> {
   const user = await addEkkosUser(cloud);
   const { catalog } = ekko;
   const exporter = await addExporter(cloud, user, { folder, catalog, host: NAME, libvirt: hypervisor.uri });
-  return { name: NAME, hypervisor, exporter };
+  return { name: NAME, hypervisor, exporter, folder };
 }
 
 type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;

@@ -76,12 +76,17 @@ export async function startDaemon(
   return pid;
 }
 
-/** Ends one daemon of a service, by its pid; `SIGKILL` is how a test lets it crash. */
-export async function stopDaemon(folder: string, name: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+/** Ends one daemon of a service, by its pid; `SIGKILL` is how a test lets it crash, and what comes to one that takes longer than `patienceMs`. */
+export async function stopDaemon(
+  folder: string,
+  name: string,
+  signal: NodeJS.Signals = 'SIGTERM',
+  patienceMs = 5000,
+): Promise<void> {
   const pid = Number(await readFile(join(folder, `${name}.pid`), 'utf8'));
   signalGroup(pid, signal);
   for (let waited = 0; signalGroup(pid, 0); waited += POLL_MS) {
-    if (waited >= 5000) signalGroup(pid, 'SIGKILL');
+    if (waited >= patienceMs) signalGroup(pid, 'SIGKILL');
     await pause(POLL_MS);
   }
 }

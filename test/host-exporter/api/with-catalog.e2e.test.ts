@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningExporter, startExporter } from '../../../host-exporter/api/exporter.ts';
@@ -253,5 +255,18 @@ describe.skipIf(lacks('libvirt'))('catalog and exporter', () => {
     await ask('POST', `/v1/runs/${run}/retry`);
     while ((await state()) !== 'staged') await sleep(50);
     await expectWhole(run);
+  });
+
+  test('an export that failed is in no later run’s way when the exporter was stopped before it heard that the run was given up', async () => {
+    const { run, release } = await outlived();
+    release();
+    const record = join(guest.directory.state, 'runs', `${guest.uuid}_${run}.json`);
+    while (!(await readFile(record, 'utf8')).includes('"retryable":true')) await sleep(50);
+    await exporter.stop();
+    await ask('DELETE', `/v1/runs/${run}`);
+    exporter = await start();
+    const known = async () => (await lab.call('GET', '/v1/exporters', { token: 'admin' })).body.exporters;
+    while (!(await known())[0].url.endsWith(`:${exporter.port}`)) await sleep(20);
+    await expectWhole(await backUp());
   });
 });
