@@ -85,7 +85,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
   test('a stack makes vault and policy, its schedule backs up, a changed one too, and all goes with it', {
     timeout: LIMIT_MS,
   }, async () => {
-    const templateOf = (cron: string) => ({
+    const templateOf = (cron: string, more = {}) => ({
       heat_template_version: '2021-04-16',
       resources: {
         vault: { type: 'Ekko::Backup::Vault', properties: { name: 'shop', escrow: 'waived' } },
@@ -97,6 +97,7 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
               cron,
               time_zone: 'Europe/Berlin',
               exclude_disks: ['vdz'],
+              ...more,
               notify: [{ kind: 'webhook', url: `${stub.url}/hook` }],
             },
           },
@@ -127,8 +128,9 @@ describe.skipIf(lacks('control-plane', 'swift'))('on real Heat and Mistral', () 
     await fireTrigger(cloud, first ?? expect.fail('no trigger'));
     expect(await runIn('shop', 'committed')).toMatchObject({ reason: 'schedule' });
 
-    await stacks.update(stack, templateOf('6 4 * * *'));
+    await stacks.update(stack, templateOf('6 4 * * *', { source_dedupe: true }));
     expect((await stacks.settled(stack, 'UPDATE')).stack_status).toBe('UPDATE_COMPLETE');
+    expect(stub.policies.get('shop')).toMatchObject({ sourceDedupe: true });
     const triggers = await triggersOf(cloud, token, RUN);
     expect(triggers.map(({ pattern }) => pattern)).toEqual(['6 4 * * *']);
     await fireTrigger(cloud, triggers[0] ?? expect.fail('no trigger'));
