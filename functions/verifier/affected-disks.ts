@@ -1,114 +1,117 @@
+import { LRUCache } from 'lru-cache';
 import type { Extent } from '#vault/format/extents.ts';
 import { pagesOf } from '#vault/format/manifest.ts';
-import { packName } from '#vault/format/pack.ts';
+import { type PackReference, packName } from '#vault/format/pack.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import { openRedirects } from '#vault/moves/redirects.ts';
 import { readManifest, readPage, type VaultReader } from '#vault/records.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { PAGE_SPAN, SEGMENT_SIZE, type SegmentRun } from '#vault/words.ts';
+import { type AffectedByObject, type CostsOfObject, newCostsOfObject } from './costs-of-object.ts';
 import { followMoves, type VerifiedPoint } from './inventory.ts';
 import type { Problem } from './problem.ts';
-import type { AffectedDisk } from './report.ts';
 
-/** A disk at a point, and what of it hangs on which object at fault. */
-interface DiskPlace {
-  readonly point: string;
-  readonly disk: string;
-  readonly size: number;
-}
+/** Ranges listed by all findings together: a pack alone may be used in a thousand places, by each of a thousand points. */
+const MOST_RANGES = 20_000;
 
-/** Which bytes of which disks at which points each problem costs, by key of the object at fault. Ranges ascend and do not touch. */
+/** Which bytes of which disks at which points each problem costs, by key of the object at fault. Objects that cost nothing are left out. */
 export async function findAffected(
   reader: VaultReader,
   points: readonly VerifiedPoint[],
   problems: ReadonlyMap<string, Problem>,
-): Promise<Map<string, AffectedDisk[]>> {
-  const affected = new Map<string, AffectedDisk[]>();
+): Promise<ReadonlyMap<string, AffectedByObject>> {
+  const affected = new Map<string, CostsOfObject>();
   const pageLosses = openPageLosses(reader, problems);
-  const add = (key: string, { point, disk, size }: DiskPlace, offset: number, length: number) => {
-    const list = affected.get(key) ?? [];
-    affected.set(key, list);
-    addRange(list, { point, disk, offset, length: Math.min(length, size - offset) });
+  const most = Math.max(1, Math.floor(MOST_RANGES / problems.size));
+  const costsOf = (key: string) => {
+    const costs = affected.get(key) ?? newCostsOfObject(most);
+    affected.set(key, costs);
+    return costs;
   };
 
   for (const { run, point, disks } of points) {
     for (const { name, size, manifest } of disks) {
-      const place = { point: run, disk: name, size };
+      const add = ({ key, offset, length }: Loss, base: number) => {
+        const at = base + offset;
+        costsOf(key).add({ point: run, disk: name, offset: at, length: Math.min(length, size - at) });
+      };
       for (const key of [contentKey(Folder.points, point), contentKey(Folder.manifests, manifest)]) {
-        if (problems.has(key)) add(key, place, 0, size);
+        if (problems.has(key)) add({ key, offset: 0, length: size }, 0);
       }
-      for await (const { key, offset, length } of lossesOf(manifest, size)) add(key, place, offset, length);
+      for (const [number, page] of await pagesToFollow(manifest, size)) {
+        for (const loss of await pageLosses(page)) add(loss, number * PAGE_SPAN);
+      }
     }
   }
   return affected;
 
-  async function* lossesOf(manifest: string, size: number) {
-    if (problems.has(contentKey(Folder.manifests, manifest))) return;
+  async function pagesToFollow(manifest: string, size: number): Promise<[number: number, page: string][]> {
+    if (problems.has(contentKey(Folder.manifests, manifest))) return [];
     const { pages } = await readManifest(reader, manifest);
-    for (let number = 0; number < pagesOf(size); number++) {
-      const page = pages[number];
-      if (page === undefined) continue;
-      const losses = await pageLosses(page);
-      for (const { key, offset, length } of losses) yield { key, offset: number * PAGE_SPAN + offset, length };
-    }
+    return [...pages.slice(0, pagesOf(size)).entries()].flatMap(([number, page]) =>
+      page === undefined ? [] : [[number, page]],
+    );
   }
 }
 
-interface PageLoss {
+/** What a problem costs of a page, or of a disk. */
+interface Loss {
+  /** Of the object at fault. */
   readonly key: string;
-  /** In the page. */
   readonly offset: number;
   readonly length: number;
 }
 
-/** What is lost of a page; pages are shared between points, so each is looked at once. */
+/** Losses kept in memory, at about 100 bytes each; a page without any counts as one. */
+const MOST_KEPT_LOSSES = 200_000;
+
+/** What is lost of a page. Pages are shared between points: what was found of the last ones is kept. */
 function openPageLosses(reader: VaultReader, problems: ReadonlyMap<string, Problem>) {
-  const known = new Map<string, readonly PageLoss[]>();
+  const known = new LRUCache<string, readonly Loss[]>({ maxSize: MOST_KEPT_LOSSES });
   const redirects = openRedirects(reader, () => knownMoves(reader));
-  return async (name: string): Promise<readonly PageLoss[]> => {
-    const losses = known.get(name) ?? (await look(name));
-    known.set(name, losses);
+  return async (name: string): Promise<readonly Loss[]> => {
+    const held = known.get(name);
+    if (held !== undefined) return held;
+    const losses = await look(name);
+    known.set(name, losses, { size: losses.length + 1 });
     return losses;
   };
 
-  async function look(name: string): Promise<PageLoss[]> {
+  async function look(name: string): Promise<Loss[]> {
     const key = contentKey(Folder.pages, name);
     if (problems.has(key)) return [{ key, offset: 0, length: PAGE_SPAN }];
-    const losses: PageLoss[] = [];
-    for (const extent of await readPage(reader, name)) losses.push(...(await lossesOf(extent)));
-    return losses;
-  }
-
-  async function lossesOf(extent: Extent): Promise<PageLoss[]> {
-    const { pieces, problem } = await followMoves(redirects, extent);
-    if (problem !== undefined) return [{ key: problem.move, ...wholeExtent(extent) }];
-    return pieces.flatMap((piece) => lossesIn(piece, problems));
+    const { pieces, faults } = await followMoves(redirects, await readPage(reader, name));
+    const hidden = faults.map(({ move, extent }) => lossOf(move, extent.start, extent.count));
+    return [...hidden, ...lossesIn(pieces, problems)];
   }
 }
 
-function wholeExtent({ start, count }: Extent): Pick<PageLoss, 'offset' | 'length'> {
-  return { offset: start * SEGMENT_SIZE, length: count * SEGMENT_SIZE };
+function lossOf(key: string, start: number, count: number): Loss {
+  return { key, offset: start * SEGMENT_SIZE, length: count * SEGMENT_SIZE };
 }
 
-function lossesIn(extent: Extent, problems: ReadonlyMap<string, Problem>): PageLoss[] {
-  if (extent.pack === undefined) return [];
-  const key = contentKey(Folder.packs, packName(extent.pack));
-  const problem = problems.get(key);
-  if (problem === undefined) return [];
-  const lost: readonly SegmentRun[] = problem.lost ?? [{ first: extent.first, count: extent.count }];
-  return lost.flatMap((run) => {
-    const from = Math.max(run.first, extent.first);
-    const to = Math.min(run.first + run.count, extent.first + extent.count);
-    if (from >= to) return [];
-    const offset = (extent.start + from - extent.first) * SEGMENT_SIZE;
-    return [{ key, offset, length: (to - from) * SEGMENT_SIZE }];
-  });
-}
-
-function addRange(list: AffectedDisk[], range: AffectedDisk): void {
-  const last = list.at(-1);
-  const continues =
-    last?.point === range.point && last.disk === range.disk && last.offset + last.length === range.offset;
-  if (continues) list[list.length - 1] = { ...last, length: last.length + range.length };
-  else list.push(range);
+function lossesIn(extents: readonly Extent[], problems: ReadonlyMap<string, Problem>): Loss[] {
+  const losses: Loss[] = [];
+  // A page names few packs, in many extents.
+  const faultsOf = new Map<PackReference, readonly [key: string, problem: Problem | undefined]>();
+  const faultOf = (pack: PackReference) => {
+    const known = faultsOf.get(pack);
+    if (known !== undefined) return known;
+    const key = contentKey(Folder.packs, packName(pack));
+    const fault = [key, problems.get(key)] as const;
+    faultsOf.set(pack, fault);
+    return fault;
+  };
+  for (const { start, count, pack, first } of extents) {
+    if (pack === undefined) continue;
+    const [key, problem] = faultOf(pack);
+    if (problem === undefined) continue;
+    const lost: readonly SegmentRun[] = problem.lost ?? [{ first, count }];
+    for (const run of lost) {
+      const from = Math.max(run.first, first);
+      const to = Math.min(run.first + run.count, first + count);
+      if (from < to) losses.push(lossOf(key, start + from - first, to - from));
+    }
+  }
+  return losses;
 }

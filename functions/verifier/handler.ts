@@ -8,7 +8,7 @@ import { openOnce } from '../rim/open-vault.ts';
 import { readVaultPlace } from '../rim/settings.ts';
 import { chooseRandomShards, chooseShards } from './choose-shards.ts';
 import { recordVerification } from './record-verification.ts';
-import type { VerifyReport } from './report.ts';
+import { cutShort, type VerifyReport } from './report.ts';
 import { verifyVault } from './verify-vault.ts';
 
 const logger = newLogger('verifier');
@@ -31,20 +31,20 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
-/** So many findings fit into an answer; all are counted and, with the key, in the journal. */
+/** So many findings fit into an answer; all are counted and, with the key, named in the journal. */
 const MOST_ANSWERED = 1000;
 
-/** Verifies the vault that the environment names, or a share of it; answers with the report. Throws an EkkoError whose code says why not. */
+/** Verifies the vault that the environment names, or a share of it; answers with the report, cut short. Throws an EkkoError whose code says why not. */
 export async function handler(event: unknown): Promise<VerifyReport> {
   const { percent, keyless } = check(event);
   const report = await (keyless ? lookWithoutKey(percent) : lookAndRecord(percent));
-  const { objects, bytes, findings } = report;
-  logger.info('Vault verified', { percent, keyless, objects, bytes, damaged: findings.length });
+  const { objects, bytes, damaged } = report;
+  logger.info('Vault verified', { percent, keyless, objects, bytes, damaged });
   const metrics = newMetrics('verifier');
   metrics.addMetric('ObjectsVerified', MetricUnit.Count, objects);
-  metrics.addMetric('ObjectsDamaged', MetricUnit.Count, findings.length);
+  metrics.addMetric('ObjectsDamaged', MetricUnit.Count, damaged);
   metrics.publishStoredMetrics();
-  return { ...report, findings: findings.slice(0, MOST_ANSWERED) };
+  return cutShort(report, MOST_ANSWERED);
 }
 
 async function lookWithoutKey(percent: number): Promise<VerifyReport> {

@@ -1,5 +1,5 @@
 import type { Extent } from '#vault/format/extents.ts';
-import { packName } from '#vault/format/pack.ts';
+import { type PackReference, packName } from '#vault/format/pack.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import { openRedirects, type Redirects, type Trail } from '#vault/moves/redirects.ts';
@@ -21,7 +21,7 @@ export interface Inventory {
 
 /** Follows every point through its manifests, pages and moves; each record is read once. */
 export async function takeInventory(reader: VaultReader, points: readonly VerifiedPoint[]): Promise<Inventory> {
-  const packs = new Map<string, PackUse[]>();
+  const packs = new Map<string, readonly PackUse[]>();
   const problems = new Map<string, Problem>();
   const seen = new Set<string>();
   const redirects = openRedirects(reader, () => knownMoves(reader));
@@ -45,43 +45,63 @@ export async function takeInventory(reader: VaultReader, points: readonly Verifi
       for (const page of manifest?.pages ?? []) {
         if (page === undefined) continue;
         const extents = await once(contentKey(Folder.pages, page), () => readPage(reader, page));
-        for (const extent of extents ?? []) for (const piece of await follow(extent)) countUse(packs, piece);
+        const { pieces, faults } = await followMoves(redirects, extents ?? []);
+        for (const { move, problem } of faults) problems.set(move, problem);
+        for (const [reference, segments] of segmentsNamed(pieces)) countUse(packs, { reference, segments });
       }
     }
   }
   return { packs, problems };
-
-  /** Where an extent's segments lie now; nothing where a move cannot be read. */
-  async function follow(extent: Extent): Promise<readonly Extent[]> {
-    const { pieces, problem } = await followMoves(redirects, extent);
-    if (problem !== undefined) problems.set(problem.move, problem);
-    return pieces;
-  }
 }
 
-/** Where an extent's segments lie now, or why that cannot be known, with the key of the move at fault. */
-export async function followMoves(
-  redirects: Redirects,
-  extent: Extent,
-): Promise<{
+/** Where extents lie now, and those of which that cannot be known. */
+export interface FollowedExtents {
   readonly pieces: readonly Extent[];
-  readonly problem: (Problem & { readonly move: string }) | undefined;
-}> {
-  const trail: Trail = { moves: new Set() };
+  readonly faults: readonly {
+    readonly extent: Extent;
+    /** Key of the move that cannot be read. */
+    readonly move: string;
+    readonly problem: Problem;
+  }[];
+}
+
+/** Follows the moves of a page's extents. Throws what is no error of ours. */
+export async function followMoves(redirects: Redirects, extents: readonly Extent[]): Promise<FollowedExtents> {
   try {
-    return { pieces: await redirects.resolveAll([extent], trail), problem: undefined };
-  } catch (error) {
-    const move = contentKey(Folder.moves, trail.failed ?? '');
-    return { pieces: [], problem: { ...problemOf(error), move } };
+    return { pieces: await redirects.resolveAll(extents), faults: [] };
+  } catch {
+    // Rare: then each is followed by itself, to know which it is.
+    return followEach(redirects, extents);
   }
 }
 
-function countUse(packs: Map<string, PackUse[]>, { pack, first, count }: Extent): void {
-  if (pack === undefined) return;
-  const key = contentKey(Folder.packs, packName(pack));
+async function followEach(redirects: Redirects, extents: readonly Extent[]): Promise<FollowedExtents> {
+  const pieces: Extent[] = [];
+  const faults: FollowedExtents['faults'][number][] = [];
+  for (const extent of extents) {
+    const trail: Trail = { moves: new Set() };
+    try {
+      pieces.push(...(await redirects.resolveAll([extent], trail)));
+    } catch (error) {
+      faults.push({ extent, move: contentKey(Folder.moves, trail.failed ?? ''), problem: problemOf(error) });
+    }
+  }
+  return { pieces, faults };
+}
+
+/** Of each pack how many segments it must have at least. */
+function segmentsNamed(extents: readonly Extent[]): Map<PackReference, number> {
+  const named = new Map<PackReference, number>();
+  for (const { pack, first, count } of extents) {
+    if (pack !== undefined) named.set(pack, Math.max(first + count, named.get(pack) ?? 0));
+  }
+  return named;
+}
+
+function countUse(packs: Map<string, readonly PackUse[]>, use: PackUse): void {
+  const key = contentKey(Folder.packs, packName(use.reference));
   const uses = packs.get(key) ?? [];
-  const at = uses.findIndex(({ reference }) => reference === pack);
-  const segments = Math.max(first + count, uses[at]?.segments ?? 0);
-  uses[at === -1 ? uses.length : at] = { reference: pack, segments };
-  packs.set(key, uses);
+  const known = uses.find(({ reference }) => reference === use.reference);
+  if (known !== undefined && known.segments >= use.segments) return;
+  packs.set(key, [...uses.filter((other) => other !== known), use]);
 }

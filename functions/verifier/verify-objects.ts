@@ -27,5 +27,5 @@ export async function verifyObjects(
   }
   if (problems.size === 0) return [];
   const affected = await findAffected(reader, points, problems);
-  return [...problems].map(([key, problem]) => findingOf(key, problem, affected.get(key) ?? [], true));
+  return [...problems].map(([key, problem]) => findingOf(key, problem, affected.get(key), true));
 }

@@ -10,6 +10,7 @@ import type { ObjectStore, StoredObject } from '#vault/store/object-store.ts';
 import { findAffected } from './affected-disks.ts';
 import { checkObject, type ObjectCheck, type ObjectOutcome } from './check-object.ts';
 import { ALL_SHARDS, shardOf } from './choose-shards.ts';
+import type { AffectedByObject } from './costs-of-object.ts';
 import { findEmptied } from './emptied-packs.ts';
 import { findingOf } from './finding.ts';
 import { type Inventory, takeInventory, type VerifiedPoint } from './inventory.ts';
@@ -71,13 +72,13 @@ export async function verifyVault(request: VerifyRequest): Promise<VerifyReport>
   const emptied =
     reader === undefined ? [] : await findEmptied(reader, [...points, ...(request.expired ?? [])], problems);
   for (const { object } of emptied) problems.delete(object);
-  const affected =
-    reader === undefined || problems.size === 0 ? new Map() : await findAffected(reader, points, problems);
+  const affected = reader === undefined || problems.size === 0 ? NOTHING : await findAffected(reader, points, problems);
   const findings = [...problems].map(([key, problem]) =>
-    findingOf(key, problem, affected.get(key) ?? [], keyring !== undefined),
+    findingOf(key, problem, affected.get(key), keyring !== undefined),
   );
   findings.sort((a, b) => (a.object < b.object ? -1 : 1));
-  return { ...sums, points: points.length, seconds: (performance.now() - began) / 1000, findings, emptied };
+  const seconds = (performance.now() - began) / 1000;
+  return { ...sums, points: points.length, seconds, damaged: findings.length, findings, emptied };
 }
 
 /** Packs that were moved and removed since the inventory are missing by right: their segments are checked where they lie now. */
@@ -102,6 +103,7 @@ async function forgiveMoved(
   }
 }
 
+const NOTHING: ReadonlyMap<string, AffectedByObject> = new Map();
 const EMPTY: Inventory = { packs: new Map(), problems: new Map() };
 
 type OnOutcome = (outcome: ObjectOutcome, check: ObjectCheck) => void;

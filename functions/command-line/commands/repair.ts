@@ -47,7 +47,7 @@ export function addRepair(program: Command, run: Runner): void {
       const report = await repair(vault, optionsOf(given), context);
       context.screen.lines(...describeRepair(report));
       context.screen.document(report);
-      return report.findings.length > 0 ? ExitCode.damaged : ExitCode.done;
+      return report.damaged > 0 ? ExitCode.damaged : ExitCode.done;
     }),
   );
 }

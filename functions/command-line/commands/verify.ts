@@ -31,7 +31,7 @@ export function addVerify(program: Command, run: Runner): void {
       );
       context.screen.lines(...describeVerify(report, keyless));
       context.screen.document(report);
-      return report.findings.length > 0 ? ExitCode.damaged : ExitCode.done;
+      return report.damaged > 0 ? ExitCode.damaged : ExitCode.done;
     }),
   );
 }

@@ -1,25 +1,23 @@
 import type { RecoveredPack } from '../../verifier/recover-packs.ts';
 import { plainText } from '../text/plain-text.ts';
 import { formatCount } from '../text/sizes.ts';
-import { describeFinding } from '../verify/describe-verify.ts';
+import { describeFindings } from '../verify/describe-verify.ts';
 import type { RepairReport } from './repair.ts';
 
 /** What was put back, from where, what was not, and what to do about that. */
 export function describeRepair({ dryRun, uncovered, objects, packs, ...report }: RepairReport): string[] {
-  const { unneeded, faults, findings } = report;
+  const { unneeded, faults, damaged, findings } = report;
   const done = [
     ...uncovered.map(({ key, outcome }) => `${UNCOVERED[outcome]}  ${key}`),
     ...objects.map(({ key, outcome }) => `${WORDS[outcome]}  ${key}`),
     ...packs.flatMap(packLines),
   ];
-  const count = formatCount(findings.length, 'object is', 'objects are');
   return [
-    ...(done.length === 0 && findings.length === 0 ? ['Nothing is damaged or missing.'] : done),
+    ...(done.length === 0 && damaged === 0 ? ['Nothing is damaged or missing.'] : done),
     ...(dryRun ? [] : vouchedLines(packs)),
     ...(unneeded.length === 0 ? [] : [unneededLine(unneeded.length)]),
     ...(faults.length === 0 ? [] : ['What was read from could not be read everywhere:', ...faults.map(faultLine)]),
-    ...(findings.length === 0 ? [] : ['', `${count} damaged or missing:`]),
-    ...findings.flatMap(describeFinding),
+    ...(damaged === 0 ? [] : ['', ...describeFindings(findings, damaged)]),
   ];
 }
 

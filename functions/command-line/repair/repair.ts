@@ -8,7 +8,7 @@ import { ALL_SHARDS } from '../../verifier/choose-shards.ts';
 import { recordVerification } from '../../verifier/record-verification.ts';
 import { type Recovery, recoverPacks } from '../../verifier/recover-packs.ts';
 import { type RepairedObject, repairObjects } from '../../verifier/repair-objects.ts';
-import type { Finding } from '../../verifier/report.ts';
+import { cutShort, type Finding, MOST_REPORTED } from '../../verifier/report.ts';
 import { type UncoveredObject, uncoverObjects } from '../../verifier/uncover-objects.ts';
 import { verifyObjects } from '../../verifier/verify-objects.ts';
 import { verifyVault } from '../../verifier/verify-vault.ts';
@@ -31,7 +31,9 @@ export interface RepairReport {
   readonly faults: readonly string[];
   /** Damaged or missing packs that no restore point needs, or needs any more; told where segments can be recovered. */
   readonly unneeded: readonly string[];
-  /** What a look afterwards finds, but for `unneeded`; what was found before, when nothing was done. */
+  /** Objects that are damaged or missing still, but for `unneeded`. */
+  readonly damaged: number;
+  /** What a look afterwards finds of these, MOST_REPORTED at most; what was found before, when nothing was done. */
   readonly findings: readonly Finding[];
 }
 
@@ -70,7 +72,9 @@ export async function repair(url: string, options: RepairOptions, context: Comma
 async function repairVault(work: Work): Promise<RepairReport> {
   const uncovered = await uncover(work);
   const { objects, findings } = await putBack(work);
-  return { dryRun: work.dryRun, uncovered, objects, ...(await recover(work, findings)) };
+  const left = await recover(work, findings);
+  const report = { dryRun: work.dryRun, uncovered, objects, ...left, damaged: left.findings.length };
+  return cutShort(report, MOST_REPORTED);
 }
 
 async function uncover({ vault, dryRun }: Work): Promise<UncoveredObject[]> {

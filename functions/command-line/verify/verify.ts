@@ -5,7 +5,7 @@ import { readDescription, type Vault } from '#vault/vault.ts';
 import { bundlePath } from '../../host/bundles.ts';
 import { ALL_SHARDS, chooseRandomShards, chooseShards } from '../../verifier/choose-shards.ts';
 import { recordVerification } from '../../verifier/record-verification.ts';
-import type { VerifyReport } from '../../verifier/report.ts';
+import { cutShort, MOST_REPORTED, type VerifyReport } from '../../verifier/report.ts';
 import { objectsOf, verifyVault } from '../../verifier/verify-vault.ts';
 import { watchSignals } from '../interruption.ts';
 import { openWholeVault, remarkOnCopy } from '../open-command-vault.ts';
@@ -21,7 +21,7 @@ export interface VerifyOptions {
   readonly record: boolean;
 }
 
-/** What was found, and what of it the journal was told; undefined: nothing. */
+/** What was found, cut short to MOST_REPORTED findings, and what of it the journal was told; undefined: nothing. */
 export interface VerifyOutcome extends VerifyReport {
   readonly percent: number;
   readonly repaired: readonly string[] | undefined;
@@ -46,7 +46,7 @@ export async function verify(url: string, options: VerifyOptions, context: Comma
       onProgress: ({ bytes }) => progress.update(bytes, totalBytes),
     });
     const repaired = await record(vault, report, shards, options, context);
-    return { ...report, percent: options.percent, repaired };
+    return { ...cutShort(report, MOST_REPORTED), percent: options.percent, repaired };
   } finally {
     progress.end();
     ignore();

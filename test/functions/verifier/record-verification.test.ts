@@ -4,6 +4,7 @@ import { newIdentity } from '#vault/keys/identity.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { contentKey, contentName, Folder } from '#vault/store/object-names.ts';
 import { createVault, type Vault } from '#vault/vault.ts';
+import { NO_COSTS } from '../../../functions/verifier/costs-of-object.ts';
 import { recordVerification } from '../../../functions/verifier/record-verification.ts';
 import type { Finding, VerifyReport } from '../../../functions/verifier/report.ts';
 
@@ -19,9 +20,25 @@ async function newVault(): Promise<Vault> {
 
 function reportOf(...damaged: string[]): VerifyReport {
   const findings = damaged.map((name): Finding => {
-    return { object: contentKey(Folder.packs, name), problem: 'damaged', message: '', affects: [], advice: '' };
+    return {
+      object: contentKey(Folder.packs, name),
+      problem: 'damaged',
+      message: '',
+      affects: [],
+      costs: NO_COSTS,
+      advice: '',
+    };
   });
-  return { objects: 5, bytes: 500, segments: 7, points: 1, seconds: 1, findings, emptied: [] };
+  return {
+    objects: 5,
+    bytes: 500,
+    segments: 7,
+    points: 1,
+    seconds: 1,
+    damaged: findings.length,
+    findings,
+    emptied: [],
+  };
 }
 
 const ALL = Array.from({ length: 256 }, (_, shard) => shard);
