@@ -30,6 +30,7 @@ export function servicesFolder(): string {
  */
 export async function useService<T>(name: string, start: (folder: string) => Promise<T>): Promise<T> {
   const folder = join(servicesFolder(), name);
+  await mkdir(servicesFolder(), { recursive: true });
   const first = await mkdir(folder).then(
     () => true,
     () => false,
