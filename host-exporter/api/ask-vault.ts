@@ -1,13 +1,13 @@
 import { EkkoError } from '#vault/errors.ts';
 import { integer, listOf, readFields, text } from '#vault/format/fields.ts';
 import type { VaultAnswer } from '#vault/staging/ask-first.ts';
-import { PassingFailure, withRetries } from '#vault/store/swift/patience.ts';
+import { PassingFailure, readRetryAfter, withRetries } from '#vault/store/swift/patience.ts';
+import { SEGMENTS_PER_PART } from '#vault/words.ts';
 import type { CatalogAccess } from './member-context.ts';
 import { askJson, type Peers } from './peers.ts';
 import type { TicketPlace } from './ticket.ts';
 
 const WHAT = 'The catalog’s answer to what the vault has';
-const MOST_SEGMENTS = 1024;
 /** Few: what is not answered is sent. */
 const RETRIES = 2;
 
@@ -23,8 +23,9 @@ export function openAsk(peers: Peers, { catalog, run, server, token }: TicketPla
     };
     const answer = await withRetries({ ...peers.patience, retries: RETRIES }, async () => {
       const given = await askJson(peers, { method: 'POST', url, headers, what, json });
-      if (given.status === 429 || given.status >= 500) throw new PassingFailure(`${what}: it answers ${given.status}`);
-      return given;
+      if (given.status < 500 && given.status !== 429) return given;
+      const retryAfterMs = readRetryAfter(given.headers['retry-after'], Date.now());
+      throw new PassingFailure(`${what}: it answers ${given.status}`, { retryAfterMs });
     });
     if (answer.status !== 200) throw new EkkoError('cloud-failed', `${what}: it answers ${answer.status}.`);
     return readAnswer(answer.json, ids.length);
@@ -34,8 +35,8 @@ export function openAsk(peers: Peers, { catalog, run, server, token }: TicketPla
 /** Checks what the catalog gave: it is of another machine. Throws `bad-format`. */
 function readAnswer(given: unknown, segments: number): VaultAnswer {
   const { packs, known } = readFields(given, WHAT, (field) => ({
-    packs: field('packs', listOf(reference, MOST_SEGMENTS)),
-    known: field('known', listOf(integer(MOST_SEGMENTS), MOST_SEGMENTS)),
+    packs: field('packs', listOf(reference, SEGMENTS_PER_PART)),
+    known: field('known', listOf(integer(SEGMENTS_PER_PART), SEGMENTS_PER_PART)),
   }));
   if (known.length !== segments) {
     throw new EkkoError('bad-format', `${WHAT} is about ${known.length} segments, asked was about ${segments}.`);

@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { tolerate } from '#vault/store/system-errors.ts';
 
 /**
  * Real servers that tests share. Whoever needs one first starts it, all others of the same test run wait for it and use it, and
@@ -31,11 +32,11 @@ export function servicesFolder(): string {
 export async function useService<T>(name: string, start: (folder: string) => Promise<T>): Promise<T> {
   const folder = join(servicesFolder(), name);
   await mkdir(servicesFolder(), { recursive: true });
-  const first = await mkdir(folder).then(
-    () => true,
-    () => false,
+  const first = await tolerate(
+    mkdir(folder).then(() => true),
+    'EEXIST',
   );
-  if (!first) return waitForSettings<T>(folder, name);
+  if (first === undefined) return waitForSettings<T>(folder, name);
   try {
     const settings = await start(folder);
     await writeFile(join(folder, `${STARTED}.part`), JSON.stringify(settings));

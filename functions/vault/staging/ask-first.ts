@@ -1,7 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { isZero, segmentId } from '../dedupe/segment-id.ts';
 import type { PackReference } from '../format/pack.ts';
-import { release } from '../memory.ts';
 import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 import type { ReadStep } from './read-ahead.ts';
 import { createRunBuilder } from './segment-runs.ts';
@@ -37,8 +36,8 @@ export interface KnownContent {
 /** As a `ReadStep`; of data, what the vault is known to have, by the segment's place in the run. */
 export type AskedStep = ReadStep & { readonly known?: ReadonlyMap<number, KnownContent> };
 
-/** Asked about at once: 16 MiB. */
-const QUESTION_SEGMENTS = 256;
+/** Bytes asked about at once: 256 segments. */
+const QUESTION_SIZE = 256 * SEGMENT_SIZE;
 /** Steps of one question: those that are all zero are not asked about, and keep nothing waiting for ever. */
 const QUESTION_STEPS = 1024;
 /** Packs that the next question names. */
@@ -47,7 +46,7 @@ const MOST_RECENT = 16;
 const QUESTIONS_AHEAD = 1;
 
 /**
- * The same steps in the same order, with what the vault has of their data. Memory: three questions of 16 MiB. `bytes` of a step are valid until
+ * The same steps in the same order, with what the vault has of their data. Memory: two questions of 16 MiB. `bytes` of a step are valid until
  * the next one is asked for. An answer that does not come is no error: from then on nothing is asked, and everything sent.
  */
 export async function* askFirst(
@@ -71,38 +70,29 @@ export async function* askFirst(
   const waiting: Promise<readonly AskedStep[]>[] = [];
   for await (const gathered of inQuestions(steps)) {
     waiting.push(answered(gathered));
-    if (waiting.length > QUESTIONS_AHEAD) yield* handedOn(await waiting.shift());
+    if (waiting.length > QUESTIONS_AHEAD) yield* (await waiting.shift()) ?? [];
   }
-  for (const rest of waiting) yield* handedOn(await rest);
+  for (const rest of waiting) yield* await rest;
 }
 
-function* handedOn(steps: readonly AskedStep[] = []): Generator<AskedStep> {
-  for (const step of steps) {
-    yield step;
-    if (step.kind !== 'zero') release(step.bytes);
-  }
-}
-
-/** Steps that are asked about together, with bytes of their own. */
+/** Steps that are asked about together, with their bytes in memory that is used again when all questions ahead of it are through. */
 async function* inQuestions(steps: AsyncIterable<ReadStep>): AsyncGenerator<ReadStep[]> {
+  const memories = Array.from({ length: QUESTIONS_AHEAD + 1 }, () => Buffer.allocUnsafeSlow(QUESTION_SIZE));
   let gathered: ReadStep[] = [];
-  let segments = 0;
+  let [turn, used] = [0, 0];
   for await (const step of steps) {
-    const more = step.kind === 'zero' ? 0 : step.run.count;
-    if (gathered.length === QUESTION_STEPS || segments + more > QUESTION_SEGMENTS) {
+    const more = step.kind === 'zero' ? 0 : step.bytes.length;
+    if (gathered.length === QUESTION_STEPS || used + more > QUESTION_SIZE) {
       yield gathered;
-      [gathered, segments] = [[], 0];
+      [gathered, used] = [[], 0];
+      turn++;
     }
-    gathered.push(step.kind === 'zero' ? step : { ...step, bytes: copyOf(step.bytes) });
-    segments += more;
+    const bytes = memories[turn % memories.length]?.subarray(used, used + more) ?? Buffer.alloc(0);
+    if (step.kind !== 'zero') bytes.set(step.bytes);
+    gathered.push(step.kind === 'zero' ? step : { ...step, bytes });
+    used += more;
   }
   if (gathered.length > 0) yield gathered;
-}
-
-function copyOf(bytes: Uint8Array): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length);
-  own.set(bytes);
-  return own;
 }
 
 interface Candidate {

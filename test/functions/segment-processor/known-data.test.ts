@@ -61,9 +61,18 @@ function knowledgeOf(keepBack: (i: number) => boolean = () => false): VaultKnowl
 }
 
 /** Stages an image for a run; tells the bytes that were said to be known. */
-async function stage(run: string, image: Buffer, knowledge?: VaultKnowledge, lineage?: string): Promise<number> {
+function stage(run: string, image: Buffer, knowledge?: VaultKnowledge, lineage?: string): Promise<number> {
+  return stageMoment(run, momentOf(image), knowledge, lineage);
+}
+
+async function stageMoment(
+  run: string,
+  moment: HeldMoment,
+  knowledge?: VaultKnowledge,
+  lineage?: string,
+): Promise<number> {
   let known = 0;
-  await exportDisk(momentOf(image), 0, ticketFor(vault, run, 0), lineage, {
+  await exportDisk(moment, 0, ticketFor(vault, run, 0), lineage, {
     ...{ staging: vault.store, notice: async () => undefined, progress: () => undefined, bandwidth: undefined },
     ...{
       partSegments: PART_SEGMENTS,
@@ -145,6 +154,21 @@ test('a disk that the vault has is read and not sent', async () => {
     const stats = { dataSegments: PART_SEGMENTS, newSegments: 0, storedBytes: 0 };
     expect(outcome).toMatchObject({ kind: 'processed', receipt: { stats } });
   }
+});
+
+test('a disk whose parts have all the runs that they may have can be read, also where every other segment is known', async () => {
+  const gaps = Array.from({ length: 4093 }, (_, i) => ({ first: 2 * i, count: 1 }));
+  const last = { first: 2 * gaps.length, count: 32 };
+  const content = Array.from({ length: 32 }, (_, i) => (i % 2 === 0 ? i + 1 : 0));
+  const whole = Buffer.alloc((last.first + last.count) * SEGMENT_SIZE);
+  image(content).copy(whole, last.first * SEGMENT_SIZE);
+  const moment = momentOf(whole);
+  const [plan] = moment.plans;
+  if (plan === undefined) throw new Error('no plan');
+  const sparse = { ...moment, plans: [{ ...plan, data: [last], zero: gaps }] };
+  const run = await newRun();
+  await stageMoment(run, sparse, knowledgeOf());
+  for (const key of await stagedKeys(run)) await openPartProcessor(vault, 1).process(key);
 });
 
 /** Stages a part that carries nothing, and tells two segments by ids that it may have made up. */
