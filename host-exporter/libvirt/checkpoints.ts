@@ -33,19 +33,33 @@ export async function withDocument<T>(
   }
 }
 
-/** Lets libvirt know that the bitmaps called `name` on `devices` are a checkpoint. */
-export async function redefineCheckpoint(place: DomainPlace, name: string, devices: readonly string[]): Promise<void> {
-  const text = checkpointDocument(name, devices);
-  await withDocument(place, name, text, (path) =>
-    place.virsh.run(['checkpoint-create', place.uuid, path, '--redefine']),
+/** A checkpoint to be made known to libvirt: the bitmaps called `name` on `devices`. */
+export interface KnownCheckpoint {
+  readonly name: string;
+  readonly devices: readonly string[];
+}
+
+/**
+ * Makes checkpoints known to libvirt and has it run `command` right after, in one process, for what it knows must not stand when somebody
+ * stops the guest. Throws what the command fails with.
+ */
+export async function runKnowing(
+  place: DomainPlace,
+  [first, ...others]: readonly KnownCheckpoint[],
+  command: readonly string[],
+  before: readonly (readonly string[])[] = [],
+): Promise<void> {
+  if (first === undefined) return place.virsh.runAll([...before, command]);
+  await withDocument(place, first.name, checkpointDocument(first.name, first.devices), (path) =>
+    runKnowing(place, others, command, [...before, ['checkpoint-create', place.uuid, path, '--redefine']]),
   );
 }
 
-/** Lets libvirt forget every checkpoint of ours. The bitmaps stay. */
+/** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. */
 export async function forgetCheckpoints({ virsh, uuid }: DomainPlace): Promise<void> {
-  for (const name of (await virsh.run(['checkpoint-list', uuid, '--name'])).split('\n')) {
-    if (name.startsWith(OWN_PREFIX)) await virsh.run(['checkpoint-delete', uuid, name, '--metadata']);
-  }
+  const known = (await virsh.run(['checkpoint-list', uuid, '--name'])).split('\n');
+  const ours = known.filter((name) => name.startsWith(OWN_PREFIX));
+  if (ours.length > 0) await virsh.runAll(ours.map((name) => ['checkpoint-delete', uuid, name, '--metadata']));
 }
 
 /**
@@ -67,12 +81,12 @@ export async function removeBitmaps(
 }
 
 /** A checkpoint without a parent: libvirt removes its bitmaps and touches no other. */
-async function removeBitmap(place: DomainPlace, bitmap: string, devices: readonly string[]): Promise<void> {
+async function removeBitmap(place: DomainPlace, name: string, devices: readonly string[]): Promise<void> {
   try {
-    await redefineCheckpoint(place, bitmap, devices);
-    await place.virsh.run(['checkpoint-delete', place.uuid, bitmap]);
+    await runKnowing(place, [{ name, devices }], ['checkpoint-delete', place.uuid, name]);
   } catch (error) {
-    if (isQemuGone(error)) throw error;
+    // Also where the guest was stopped meanwhile: Nova is about to undefine it.
     await forgetCheckpoints(place);
+    if (isQemuGone(error)) throw error;
   }
 }

@@ -5,7 +5,7 @@ import type { NbdClient } from '../qemu/nbd-client.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { CHANGES_BITMAP, type MomentDisk } from './backup-documents.ts';
 import { abortJob, resumeStopped, runningJob } from './backup-job.ts';
-import { type DomainPlace, forgetCheckpoints, removeBitmaps } from './checkpoints.ts';
+import { type DomainPlace, removeBitmaps } from './checkpoints.ts';
 import { withDepths } from './depth-exports.ts';
 import { toSourceDisk } from './domain-disks.ts';
 import { guardJob } from './job-guard.ts';
@@ -59,7 +59,6 @@ async function finish(
   try {
     if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
     if (wasRunning) await resumeStopped(place);
-    await forgetCheckpoints(place);
     const names = disks.map(({ disk }) => disk.name);
     await settleBitmaps(place, names, bitmap, outcome);
   } catch (error) {

@@ -7,7 +7,14 @@ import { type Freeze, freezeGuest, notStill } from '../qemu/freeze.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { backupDocument, checkpointDocument, type MomentDisk } from './backup-documents.ts';
 import { abortJob, runningJob } from './backup-job.ts';
-import { type DomainPlace, forgetCheckpoints, redefineCheckpoint, removeBitmaps, withDocument } from './checkpoints.ts';
+import {
+  type DomainPlace,
+  forgetCheckpoints,
+  type KnownCheckpoint,
+  removeBitmaps,
+  runKnowing,
+  withDocument,
+} from './checkpoints.ts';
 import { openLibvirtMoment } from './libvirt-moment.ts';
 import type { LibvirtSettings } from './libvirt-settings.ts';
 import { libvirtAgentAddress } from './open-agent.ts';
@@ -53,8 +60,7 @@ export function createPreparedMoment(context: DomainContext, preparation: Prepar
   const quiescing = createStep(() => quiesce(context, preparation));
 
   const freeze = createStep(async () => {
-    // At the same time, so that nobody stands still for it.
-    const [frozen] = await Promise.all([quiescing.take(), knowParents(context.place, disks)]);
+    const frozen = await quiescing.take();
     if (request.quiesce === 'require' && !frozen.frozen) throw notStill(frozen.note);
     return frozen;
   });
@@ -62,9 +68,16 @@ export function createPreparedMoment(context: DomainContext, preparation: Prepar
   const checkpoint = createStep(async () => {
     if (freeze.answer === undefined) throw outOfOrder('checkpoint', 'freeze');
     await freeze.answer;
-    disks = await begin(context, preparation.bitmap, disks);
-    return new Date();
+    try {
+      disks = await begin(context, preparation.bitmap, disks);
+      return new Date();
+    } finally {
+      // At once, for the guest may be stopped any time. Nobody stands still for it: whether it succeeds is asked by `open`.
+      forgetting.take().catch(() => undefined);
+    }
   });
+
+  const forgetting = createStep(() => forgetCheckpoints(context.place));
 
   const thaw = createStep(async (): Promise<Quiesced<Date>> => {
     if (freeze.answer === undefined || checkpoint.answer === undefined) throw outOfOrder('thaw', 'checkpoint');
@@ -76,14 +89,14 @@ export function createPreparedMoment(context: DomainContext, preparation: Prepar
   const open = createStep(async () => {
     if (thaw.answer === undefined) throw outOfOrder('reading', 'thaw');
     const quiesced = await thaw.answer;
-    // Not before: no other server of the group waits for it.
-    await forgetCheckpoints(context.place);
+    await forgetting.take();
     return openLibvirtMoment(context, { ...preparation, disks, quiesced });
   });
 
   async function cancel(): Promise<void> {
     await (await quiescing.answer?.catch(() => undefined))?.thaw();
     await checkpoint.answer?.catch(() => undefined);
+    await forgetting.answer?.catch(() => undefined);
     await undo(context, preparation);
   }
 
@@ -121,11 +134,13 @@ export function whyNot(mode: MomentRequest['quiesce'], running: boolean): string
   return running ? undefined : 'the guest is not running';
 }
 
-async function knowParents(place: DomainPlace, disks: readonly MomentDisk[]): Promise<void> {
-  for (const [bitmap, on] of Map.groupBy(disks, ({ parent }) => parent.bitmap)) {
-    const devices = on.map(({ disk }) => disk.device);
-    if (bitmap !== undefined) await redefineCheckpoint(place, bitmap, devices);
-  }
+/** The checkpoints that the disks count from. */
+function parentsOf(disks: readonly MomentDisk[]): readonly KnownCheckpoint[] {
+  const counted = disks.flatMap(({ disk: { device }, parent: { bitmap } }) => (bitmap ? [{ device, bitmap }] : []));
+  return [...Map.groupBy(counted, ({ bitmap }) => bitmap)].map(([name, on]) => ({
+    name,
+    devices: on.map(({ device }) => device),
+  }));
 }
 
 /** Begins the backup; the disks are given back as they are read. What libvirt cannot count from is read in full. */
@@ -139,7 +154,7 @@ async function begin(
     return disks;
   } catch (error) {
     const counted = disks.some(({ parent }) => parent.bitmap !== undefined);
-    if (!counted || !(error instanceof Error) || !/bitmap|checkpoint/i.test(error.message)) throw error;
+    if (!counted || !isAboutBitmaps(error)) throw error;
     const parent = { bitmap: undefined, reason: 'bitmap-inconsistent' } as const;
     const full = disks.map((one) => (one.parent.bitmap === undefined ? one : { ...one, parent }));
     await beginBackup(context, bitmap, full);
@@ -147,11 +162,22 @@ async function begin(
   }
 }
 
+/** A domain that another operation has does not take its parent's checkpoint either, and then lacks it. */
+function isAboutBitmaps(error: unknown): boolean {
+  if (!(error instanceof EkkoError) || error.code === 'busy' || isQemuGone(error)) return false;
+  return /bitmap|checkpoint/i.test(error.message);
+}
+
 async function beginBackup({ place, area }: DomainContext, bitmap: string, disks: readonly MomentDisk[]) {
   const keeping = disks.filter(({ disk }) => disk.keepsBitmaps).map(({ disk }) => disk.device);
   await withDocument(place, 'backup', backupDocument(area.nbdSocket, disks), (backup) =>
     withDocument(place, 'checkpoint', checkpointDocument(bitmap, keeping), (checkpoint) =>
-      place.virsh.run(['backup-begin', place.uuid, backup, ...(keeping.length > 0 ? [checkpoint] : [])]),
+      runKnowing(place, parentsOf(disks), [
+        'backup-begin',
+        place.uuid,
+        backup,
+        ...(keeping.length > 0 ? [checkpoint] : []),
+      ]),
     ),
   );
 }
@@ -159,8 +185,8 @@ async function beginBackup({ place, area }: DomainContext, bitmap: string, disks
 /** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */
 async function undo({ place, area }: DomainContext, { bitmap, disks }: Preparation): Promise<void> {
   try {
-    if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
     await forgetCheckpoints(place);
+    if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
     const names = disks.map(({ disk }) => disk.name);
     await removeBitmaps(place, names, (found) => found === bitmap);
   } catch (error) {

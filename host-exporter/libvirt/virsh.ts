@@ -17,6 +17,11 @@ export interface Virsh {
    * libvirt's own words; see `isDomainGone`.
    */
   run(args: readonly string[], limitMs?: number): Promise<string>;
+  /**
+   * Runs commands one right after the other, each whatever came of the one before. Throws as `run` does when the last of them fails, with
+   * what all of them said.
+   */
+  runAll(commands: readonly (readonly string[])[]): Promise<void>;
 }
 
 /** libvirt waits 30 s for a domain that another operation has. */
@@ -26,15 +31,27 @@ const LARGEST_ANSWER = 64 * 1024 * 1024;
 
 export function openVirsh({ uri, program }: LibvirtConnection): Virsh {
   const env = { ...process.env, LC_ALL: 'C' };
-  const run = (args: readonly string[], limitMs = LIMIT_MS): Promise<string> =>
+  /** `command`: what is told of it when it fails. */
+  const start = (args: readonly string[], command: readonly string[], limitMs: number): Promise<string> =>
     new Promise((resolve, reject) => {
       const options = { env, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: LARGEST_ANSWER } as const;
       execFile(program, ['--quiet', '--connect', uri, ...args], options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(failure(program, args, stderr || whyItEnded(error, limitMs)));
+        else reject(failure(program, command, stderr || whyItEnded(error, limitMs)));
       });
     });
-  return { uri, run };
+  return {
+    uri,
+    run: (args, limitMs = LIMIT_MS) => start(args, args, limitMs),
+    runAll: async (commands) => {
+      await start([commands.map(toLine).join('; ')], commands.at(-1) ?? [], LIMIT_MS);
+    },
+  };
+}
+
+/** As a shell's words: `virsh` reads them so where it is given more than one command. */
+function toLine(command: readonly string[]): string {
+  return command.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ');
 }
 
 function whyItEnded({ killed, message }: { readonly killed?: boolean; readonly message: string }, limitMs: number) {
@@ -44,7 +61,7 @@ function whyItEnded({ killed, message }: { readonly killed?: boolean; readonly m
 const GONE = /failed to get domain|Domain not found|domain is not running|Requested operation is not valid: domain/;
 const TAKEN = /cannot acquire state change lock|already (?:an? )?active (?:block )?job|another .*job is active/i;
 
-function failure(program: string, args: readonly string[], complaint: string): EkkoError {
+function failure(program: string, command: readonly string[], complaint: string): EkkoError {
   const said = complaint
     .replace(/^error: /gm, '')
     .trim()
@@ -53,5 +70,5 @@ function failure(program: string, args: readonly string[], complaint: string): E
   const code = TAKEN.test(said) ? 'busy' : 'qemu-failed';
   // As `isQemuGone` knows it of a socket: there is no QEMU any more.
   const cause = Object.assign(new Error(said), GONE.test(said) ? { code: 'ENOENT' } : {});
-  return new EkkoError(code, `${program} ${args.slice(0, 2).join(' ')}: ${said}`, { cause });
+  return new EkkoError(code, `${program} ${command.slice(0, 2).join(' ')}: ${said}`, { cause });
 }

@@ -58,7 +58,7 @@ describe.skipIf(lacks('control-plane', 'swift', 'compute', 'guest', 'mariadb'))(
   }, START_LIMIT_MS);
 
   afterAll(async () => {
-    for (const each of made) await deleteServer(cloud, tenant.token, each).catch(() => undefined);
+    for (const each of made) await deleteServer(cloud, tenant.token, each);
     await tenant?.leave();
   });
 

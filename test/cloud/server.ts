@@ -11,6 +11,9 @@ export interface Server {
 }
 
 type Compute = Pick<ComputeSettings, 'nova' | 'cinder' | 'imageId' | 'flavorId'>;
+/** What Nova is at work on with a server; null: nothing. */
+export const TASK = 'OS-EXT-STS:task_state';
+
 type StatusOf = 'server' | 'volume';
 
 /** The first version that boots servers without networks. */
@@ -28,11 +31,20 @@ export async function bootServer(compute: Compute, token: string, name: string):
   return { id, domain };
 }
 
-/** Removes a server, and resolves when it is gone. */
+/** Removes a server, and resolves when it is gone, as it may be already. Throws what Nova says of one that it cannot remove. */
 export async function deleteServer({ nova }: Compute, token: string, { id }: Server): Promise<void> {
   const url = `${nova.url}/servers/${id}`;
-  await askService(token, 'DELETE', url);
-  while ((await callService(token, 'GET', url)).status !== 404) await pause(200);
+  const answer = await callService(token, 'DELETE', url);
+  if (answer.status !== 204 && answer.status !== 404) throw new Error(`DELETE ${url}: ${JSON.stringify(answer)}`);
+  type Found = { readonly server: { readonly status: string; readonly fault?: object; readonly [TASK]: unknown } };
+  for (;;) {
+    const { status, body } = await callService<Found>(token, 'GET', url);
+    if (status === 404) return;
+    if (status !== 200) throw new Error(`GET ${url}: ${status} ${JSON.stringify(body)}`);
+    const { status: state, fault, [TASK]: task } = body.server;
+    if (state === 'ERROR' && task === null) throw new Error(`Nova cannot remove ${id}: ${JSON.stringify(fault)}`);
+    await pause(200);
+  }
 }
 
 /** Makes an empty volume of so many GiB and attaches it to the server; resolves to its id when the server has it. */

@@ -7,7 +7,7 @@ import { type Answer, askService, callService } from './call-service.ts';
 import type { useCloudWithServers } from './compute.ts';
 import type { EkkoSettings } from './ekko.ts';
 import { logIn } from './keystone.ts';
-import { askAgent, bootServer, deleteServer, type Server, untilStatus } from './server.ts';
+import { askAgent, bootServer, deleteServer, type Server, TASK, untilStatus } from './server.ts';
 
 /** A restore point, and a run, as the catalog tells them. */
 export interface Point {
@@ -59,9 +59,6 @@ export interface Tenant {
   /** Removes the servers that were booted here. */
   leave(): Promise<void>;
 }
-
-/** What Nova is at work on with a server; null: nothing. */
-const TASK = 'OS-EXT-STS:task_state';
 
 type Cloud = Awaited<ReturnType<typeof useCloudWithServers>>;
 
@@ -140,8 +137,8 @@ export async function openTenant(cloud: Cloud, ekko: EkkoSettings): Promise<Tena
     restoredFile: async (vault, disk, path) =>
       runTool('debugfs', ['-R', `cat ${path}`, await tenant.restoredDisk(vault, disk)]),
     async leave() {
-      for (const server of made) await deleteServer(cloud, token, server).catch(() => undefined);
       await desk.remove();
+      for (const server of made) await deleteServer(cloud, token, server);
     },
   };
   return tenant;

@@ -41,6 +41,8 @@ export interface LibvirtGuest {
   removeBitmaps(): Promise<void>;
   open(more?: Partial<LibvirtSourceOptions>): LibvirtSource;
   options(more?: Partial<LibvirtSourceOptions>): LibvirtSourceOptions;
+  /** Makes it known to libvirt again, as it was. */
+  define(): Promise<void>;
   /** Starts it again after a stop, as it was. */
   start(): Promise<void>;
   remove(): Promise<void>;
@@ -56,7 +58,8 @@ export async function startLibvirtGuest(options: GuestOptions): Promise<LibvirtG
   for (const [at, disk] of options.disks.entries()) images.push(disk.image ?? (await makeImage(directory, at, disk)));
   const file = directory.file('domain.xml');
   await writeFile(file, describe(uuid, options, images));
-  await virsh.run(['define', file]);
+  const define = async () => void (await virsh.run(['define', file]));
+  await define();
   const start = async () => void (await virsh.run(['start', uuid, ...(options.boot ? [] : ['--paused'])]));
   await start();
 
@@ -107,7 +110,7 @@ export async function startLibvirtGuest(options: GuestOptions): Promise<LibvirtG
   }
 
   return {
-    ...{ uuid, uri, directory, images, virsh, io, bitmaps, removeBitmaps, start, remove },
+    ...{ uuid, uri, directory, images, virsh, io, bitmaps, removeBitmaps, define, start, remove },
     open: (more) => openLibvirtSource(settings(more)),
     options: settings,
   };

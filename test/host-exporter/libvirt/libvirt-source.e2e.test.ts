@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
@@ -234,6 +234,62 @@ describe.skipIf(lacks('libvirt'))('a guest of libvirt', () => {
     expect(await guest.bitmaps()).toEqual(['disk0.qcow2 ekko-r2', 'disk1.qcow2 ekko-r2']);
     expect(await guest.virsh.run(['domjobinfo', guest.uuid])).toContain('None');
   });
+
+  test('a bitmap that goes between preparing and the moment: all is read, with the reason', async () => {
+    await commit('r1');
+    const moment = await source.prepare(points.request('r2'));
+    await guest.removeBitmaps();
+    await moment.freeze();
+    await moment.checkpoint();
+    await moment.thaw();
+    const held = await moment.open();
+    expect(planOf(held, root).plan).toMatchObject({ base: undefined, fullReason: 'bitmap-inconsistent' });
+    await held.end('abandoned');
+  });
+
+  test('documents for libvirt may lie in a directory of any name', async () => {
+    const stateDirectory = guest.directory.file(String.raw`it's "here"; \ too`);
+    await mkdir(stateDirectory);
+    const elsewhere = guest.open({ stateDirectory });
+    for (const run of ['r1', 'r2']) await (await elsewhere.take(points.request(run))).end('committed');
+    expect(await guest.bitmaps()).toEqual(['disk0.qcow2 ekko-r2', 'disk1.qcow2 ekko-r2']);
+  });
+
+  test('a server that is stopped at any step can be undefined, as Nova does when it deletes or reboots one', async () => {
+    const calls = guest.directory.file('calls');
+    let at = 0;
+    for (let made = 0; at <= made; at++) {
+      await writeFile(calls, '');
+      const program = await stopAt(at, calls);
+      const stopping = guest.open({ connection: { uri: guest.uri, program } });
+      await commit(`p${at}`);
+      await guest.io(0, 'write -P 0x22 0 64k');
+      const run = await stopping.take(points.request(`r${at}`)).catch(() => undefined);
+      await run?.end('committed').catch(() => undefined);
+      made = (await readFile(calls, 'utf8')).split('\n').length - 1;
+      await guest.virsh.run(['destroy', guest.uuid]).catch(() => undefined);
+      expect({ at, known: await checkpoints() }).toEqual({ at, known: '' });
+      await guest.virsh.run(['undefine', guest.uuid]);
+      await guest.define();
+      await guest.start();
+    }
+    expect(at).toBeGreaterThan(3);
+  });
+
+  /** A `virsh` that has the guest stopped before its call number `at` that changes what libvirt knows of backups, and counts them in `calls`. */
+  async function stopAt(at: number, calls: string): Promise<string> {
+    const program = guest.directory.file('stopping-virsh');
+    const script = `#!/bin/sh
+case "$*" in
+  *checkpoint-create*|*checkpoint-delete*|*backup-begin*|*domjobabort*)
+    [ $(wc -l <'${calls}') -ne ${at} ] || virsh --quiet --connect '${guest.uri}' destroy ${guest.uuid} >/dev/null
+    echo "$4" >>'${calls}' ;;
+esac
+exec virsh "$@"
+`;
+    await writeFile(program, script, { mode: 0o700 });
+    return program;
+  }
 
   test('a volume that was taken from the guest after its moment has its bitmaps with it; those of the other disks are settled', async () => {
     const both = guest.open({ disks: [root, volume] });
