@@ -1,6 +1,6 @@
 import { codeOf, EkkoError } from '#vault/errors.ts';
 import type { RecipientKind } from '#vault/format/key-epoch.ts';
-import { checkJournalPath } from '#vault/journal/sql-address.ts';
+import { checkJournalPath } from '#vault/sql/sql-address.ts';
 import { ExitCode, exitCodeOf } from './exit-codes.ts';
 import { Interrupted } from './interruption.ts';
 import { openScreen, type Screen, type Streams } from './screen.ts';

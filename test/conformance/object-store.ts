@@ -19,6 +19,8 @@ export interface StoreTraits {
   readonly listed?: number;
   /** Objects written and read side by side, and the bytes of each. */
   readonly sideBySide?: { readonly objects: number; readonly bytes: number };
+  /** MiB of the largest object that is written; 16. */
+  readonly largest?: number;
 }
 
 /**
@@ -26,7 +28,12 @@ export interface StoreTraits {
  * which is removed at the end.
  */
 export function describeObjectStore(name: string, open: () => Promise<ObjectStore>, traits: StoreTraits = {}): void {
-  const { keeps = { atomicCreate: true }, listed = 300, sideBySide = { objects: 8, bytes: MIB } } = traits;
+  const {
+    keeps = { atomicCreate: true },
+    listed = 300,
+    sideBySide = { objects: 8, bytes: MIB },
+    largest = 16,
+  } = traits;
   describe(`object store: ${name}`, () => {
     const base = `conformance/${randomBytes(8).toString('hex')}/`;
     let store: ObjectStore;
@@ -44,7 +51,7 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
     describeCreate(place);
     if (keeps.atomicCreate) describeRaces(place);
     else describeTies(place);
-    describeSideBySide(place, sideBySide);
+    describeSideBySide(place, sideBySide, largest);
     describeGet(place);
     describeList(place, listed);
     describeRemove(place);
@@ -144,7 +151,11 @@ function describeTies(place: () => Place): void {
   });
 }
 
-function describeSideBySide(place: () => Place, { objects, bytes }: { objects: number; bytes: number }): void {
+function describeSideBySide(
+  place: () => Place,
+  { objects, bytes }: { objects: number; bytes: number },
+  largest: number,
+): void {
   test('large objects written and read side by side keep their bytes', async () => {
     const { store, key } = place();
     const names = Array.from({ length: objects }, (_, at) => key(String(at).padStart(4, '0')));
@@ -163,8 +174,8 @@ function describeSideBySide(place: () => Place, { objects, bytes }: { objects: n
 
   test('readers and listers never see an object half written', async () => {
     const { store, key } = place();
-    const whole = randomBytes(16 * MIB);
-    const pieces = Array.from({ length: 16 }, (_, at) => whole.subarray(at * MIB, (at + 1) * MIB));
+    const whole = randomBytes(largest * MIB);
+    const pieces = Array.from({ length: largest }, (_, at) => whole.subarray(at * MIB, (at + 1) * MIB));
     let writing = true;
     const writer = store.create(key('a'), pieces, { durable: false }).finally(() => {
       writing = false;

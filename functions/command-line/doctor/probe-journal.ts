@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readJournalFile, type SqlAddress } from '#vault/journal/sql-address.ts';
 import { createSqlJournal } from '#vault/journal/sql-journal.ts';
 import { type JournalTable, openJournalTable } from '#vault/journal/sql-table.ts';
+import { readJournalFile, type SqlAddress } from '#vault/sql/sql-address.ts';
 import { type Finding, findingOf } from './finding.ts';
 
 /** Each over a connection of its own; a database may not have many to spare. */

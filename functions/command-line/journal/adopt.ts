@@ -1,8 +1,8 @@
 import { EkkoError } from '#vault/errors.ts';
 import { type Adoption, adoptJournal } from '#vault/journal/adopt-journal.ts';
-import { readJournalFile } from '#vault/journal/sql-address.ts';
 import { createSqlJournal } from '#vault/journal/sql-journal.ts';
 import { openJournalTable } from '#vault/journal/sql-table.ts';
+import { readJournalFile } from '#vault/sql/sql-address.ts';
 import { openStore } from '#vault/store/open-store.ts';
 import { openWholeVault } from '../open-command-vault.ts';
 import type { CommandContext } from '../run-command.ts';

@@ -1,9 +1,9 @@
 import type { VaultDescription } from '../format/vault-description.ts';
+import { readJournalFile } from '../sql/sql-address.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import type { Journal } from './journal.ts';
 import { createMirroredJournal, createMirrorReader } from './mirrored-journal.ts';
 import { createObjectJournal } from './object-journal.ts';
-import { readJournalFile } from './sql-address.ts';
 import { createSqlJournal } from './sql-journal.ts';
 import { openJournalTable } from './sql-table.ts';
 

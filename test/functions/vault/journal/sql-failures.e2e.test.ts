@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseSqlAddress } from '#vault/journal/sql-address.ts';
 import { createSqlJournal } from '#vault/journal/sql-journal.ts';
 import { openJournalTable } from '#vault/journal/sql-table.ts';
+import { parseSqlAddress } from '#vault/sql/sql-address.ts';
 import { useMariadb, useTlsMariadb } from '../../../cloud/mariadb.ts';
 import { usePostgres, useTlsPostgres } from '../../../cloud/postgres.ts';
 import { freePort } from '../../../cloud/service.ts';
@@ -161,9 +161,9 @@ for (const { name, need, use, useTls } of SERVERS) {
     });
 
     test('keeps no process alive', async () => {
-      const module = (path: string) => JSON.stringify(join(checkout, 'functions/vault/journal', path));
-      const program = `import { parseSqlAddress } from ${module('sql-address.ts')};
-        import { openJournalTable } from ${module('sql-table.ts')};
+      const module = (path: string) => JSON.stringify(join(checkout, 'functions/vault', path));
+      const program = `import { parseSqlAddress } from ${module('sql/sql-address.ts')};
+        import { openJournalTable } from ${module('journal/sql-table.ts')};
         const table = openJournalTable(parseSqlAddress(${JSON.stringify(url)}, 'x'));
         const { product } = await table.describe();
         console.log(JSON.stringify({ product, waits: process.getActiveResourcesInfo().filter((each) => /TCP|Timeout/.test(each)) }));`;

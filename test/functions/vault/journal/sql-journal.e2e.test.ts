@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMirroredJournal, createMirrorReader } from '#vault/journal/mirrored-journal.ts';
-import { parseSqlAddress } from '#vault/journal/sql-address.ts';
 import { createSqlJournal } from '#vault/journal/sql-journal.ts';
 import { type JournalTable, openJournalTable } from '#vault/journal/sql-table.ts';
 import { openVaultJournal } from '#vault/journal/vault-journal.ts';
+import { parseSqlAddress } from '#vault/sql/sql-address.ts';
 import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { Folder } from '#vault/store/object-names.ts';
 import { useDurableMariadb, useMariadb } from '../../../cloud/mariadb.ts';

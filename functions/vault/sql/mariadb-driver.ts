@@ -2,13 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { isIP, connect as openSocket, type Socket } from 'node:net';
 import { type Connection, createConnection, type UpsertResult } from 'mariadb';
 import type { SqlAddress } from './sql-address.ts';
-import type { SqlConnection, SqlDriver, SqlFault, SqlFaultKind, SqlServer, TableLayout } from './sql-driver.ts';
-import { systemFault, TABLE } from './sql-errors.ts';
+import type { SqlConnection, SqlDriver, SqlFault, SqlFaultKind, SqlRow, SqlServer, TableLayout } from './sql-driver.ts';
+import { systemFault } from './sql-errors.ts';
 
 /** MariaDB, and what speaks its protocol (MySQL, Galera clusters). */
 export const mariadbDriver: SqlDriver = { connect, faultOf };
-
-type Row = Readonly<Record<string, unknown>>;
 
 async function connect(address: SqlAddress, timeoutMs: number): Promise<SqlConnection> {
   const { host, port, user, password, database } = address;
@@ -48,53 +46,30 @@ async function openSession(connection: Connection): Promise<void> {
 }
 
 function speak(connection: Connection, socket: Socket): SqlConnection {
-  const rows = (sql: string, values: readonly unknown[] = []): Promise<Row[]> => connection.execute(sql, values);
+  const rows = (sql: string, values: readonly unknown[] = []): Promise<SqlRow[]> => connection.execute(sql, values);
   const change = (sql: string, values: readonly unknown[]): Promise<UpsertResult> => connection.execute(sql, values);
   return {
-    socket,
-    layout: () => layoutOf(connection),
-    create: async () => {
-      await connection.query(CREATE);
-    },
-    insert: async (vault, position, entry) => {
-      const values = [vault, position, entry, position, vault, position - 1];
-      return change(INSERT, values).then(({ affectedRows }) => affectedRows === 1, falseWhenTaken);
-    },
-    has: async (vault, position) =>
-      (await rows(`SELECT 1 FROM ${TABLE} WHERE vault = ? AND position = ?`, [vault, position])).length > 0,
-    page: async (vault, from, most, longest) =>
-      (await rows(PAGE, [longest, vault, from, most])).map(({ position, entry }) => ({
-        position: Number(position),
-        bytes: Buffer.from(entry as Uint8Array),
-      })),
-    remove: async (vault) => {
-      await change(`DELETE FROM ${TABLE} WHERE vault = ?`, [vault]);
-    },
+    ...{ socket, rows },
+    change: (sql, values) => change(sql, values).then(({ affectedRows }) => affectedRows, noneWhenTaken),
+    layout: (table) => layoutOf(connection, table),
     describe: () => describe(rows),
     end: () => connection.end(),
   };
 }
 
-const POSITION_TAKEN = 1062;
+const KEY_TAKEN = 1062;
 
-function falseWhenTaken(error: unknown): false {
-  if (numberOf(error) === POSITION_TAKEN) return false;
+function noneWhenTaken(error: unknown): 0 {
+  if (numberOf(error) === KEY_TAKEN) return 0;
   throw error;
 }
-
-const CREATE = `CREATE TABLE IF NOT EXISTS ${TABLE} (
-  vault CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  position BIGINT NOT NULL,
-  entry LONGBLOB NOT NULL,
-  PRIMARY KEY (vault, position)
-) ENGINE=InnoDB`;
 
 const NO_TABLE = 1146;
 
 /** From what the server shows of the table: asking `information_schema` makes it write temporary tables. */
-async function layoutOf(connection: Connection): Promise<TableLayout | undefined> {
+async function layoutOf(connection: Connection, table: string): Promise<TableLayout | undefined> {
   try {
-    const [row]: Row[] = await connection.query(`SHOW CREATE TABLE ${TABLE}`);
+    const [row]: SqlRow[] = await connection.query(`SHOW CREATE TABLE ${table}`);
     const statement = String(row?.['Create Table']);
     const key = /^ *PRIMARY KEY \(([^)]*)\)/m.exec(statement)?.[1] ?? '';
     const engine = /^\).* ENGINE=(\w+)/m.exec(statement)?.[1] ?? 'unknown';
@@ -106,13 +81,7 @@ async function layoutOf(connection: Connection): Promise<TableLayout | undefined
   }
 }
 
-const INSERT = `INSERT INTO ${TABLE} (vault, position, entry) SELECT ?, ?, ? FROM DUAL
-  WHERE ? = 1 OR EXISTS (SELECT 1 FROM ${TABLE} WHERE vault = ? AND position = ?)`;
-
-const PAGE = `SELECT position, SUBSTRING(entry, 1, ?) AS entry FROM ${TABLE}
-  WHERE vault = ? AND position >= ? ORDER BY position LIMIT ?`;
-
-async function describe(rows: (sql: string) => Promise<Row[]>): Promise<SqlServer> {
+async function describe(rows: (sql: string) => Promise<SqlRow[]>): Promise<SqlServer> {
   const [found = {}] = await rows(
     'SELECT VERSION() AS version, @@GLOBAL.innodb_flush_log_at_trx_commit AS flush, @@GLOBAL.innodb_doublewrite AS twice',
   );

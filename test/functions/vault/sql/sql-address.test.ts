@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseSqlAddress, readJournalFile } from '#vault/journal/sql-address.ts';
+import { parseSqlAddress, readJournalFile } from '#vault/sql/sql-address.ts';
 
 const parse = (text: string) => parseSqlAddress(text, 'Journal file x');
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { NumberedBytes } from './journal.ts';
 import type { SqlAddress } from './sql-address.ts';
 
 /** What speaks to one kind of database server. */
@@ -9,21 +8,18 @@ export interface SqlDriver {
   faultOf(error: unknown): SqlFault;
 }
 
-/** The statements of a SQL journal, one at a time. They throw errors of the driver. */
+/** A row by the names of its columns. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** One connection. Each `?` of a statement stands for the next value. Calls are made one at a time; they throw errors of the driver. */
 export interface SqlConnection {
   /** The TCP socket below; destroying it ends the connection at once. */
   readonly socket: Socket;
-  /** Undefined when there is no table. */
-  layout(): Promise<TableLayout | undefined>;
-  /** Makes the table; it may be there already. */
-  create(): Promise<void>;
-  /** Whether the entry was inserted: no when the position is taken, or the one before it is not. */
-  insert(vault: string, position: number, entry: Uint8Array): Promise<boolean>;
-  has(vault: string, position: number): Promise<boolean>;
-  /** The first `most` rows from position `from` on, ascending; of each entry at most `longest` bytes. */
-  page(vault: string, from: number, most: number, longest: number): Promise<NumberedBytes[]>;
-  /** Removes all rows of a vault. */
-  remove(vault: string): Promise<void>;
+  rows(statement: string, values?: readonly unknown[]): Promise<readonly SqlRow[]>;
+  /** How many rows it changed: an insert of a key that is taken changes none. */
+  change(statement: string, values: readonly unknown[]): Promise<number>;
+  /** Undefined when there is no such table. */
+  layout(table: string): Promise<TableLayout | undefined>;
   describe(): Promise<SqlServer>;
   /** Takes leave of the server. */
   end(): Promise<void>;

@@ -2,12 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { SqlAddress } from './sql-address.ts';
-import type { SqlConnection, SqlDriver, SqlFault, SqlFaultKind, SqlServer } from './sql-driver.ts';
-import { systemFault, TABLE } from './sql-errors.ts';
+import type { SqlConnection, SqlDriver, SqlFault, SqlFaultKind, SqlRow, SqlServer } from './sql-driver.ts';
+import { systemFault } from './sql-errors.ts';
 
 export const postgresDriver: SqlDriver = { connect, faultOf };
-
-type Row = Readonly<Record<string, unknown>>;
 
 async function connect(address: SqlAddress, timeoutMs: number): Promise<SqlConnection> {
   const { host, port, user, password, database } = address;
@@ -40,41 +38,27 @@ const SESSION = `SELECT set_config('default_transaction_isolation', 'read commit
   CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN set_config('synchronous_commit', 'on', false) END`;
 
 function speak(client: Client, socket: Socket): SqlConnection {
-  const rows = async (sql: string, values: unknown[] = []): Promise<Row[]> =>
-    (await client.query<Row>(sql, values)).rows;
+  const ask = (sql: string, values: readonly unknown[] = []) => client.query<SqlRow>(numbered(sql), [...values]);
+  const rows = async (sql: string, values?: readonly unknown[]) => (await ask(sql, values)).rows;
   return {
-    socket,
-    layout: async () => {
-      const [row] = await rows(LAYOUT);
+    ...{ socket, rows },
+    change: async (sql, values) => (await ask(sql, values)).rowCount ?? 0,
+    layout: async (table) => {
+      const [row] = await rows(LAYOUT, [table]);
       if (row === undefined) return undefined;
       const unsafe = row['persistence'] === 'p' ? undefined : 'it is unlogged or temporary';
       return { primaryKey: String(row['primary_key']), unsafe };
-    },
-    create: async () => {
-      await client.query(CREATE);
-    },
-    insert: async (vault, position, entry) => (await client.query(INSERT, [vault, position, entry])).rowCount === 1,
-    has: async (vault, position) =>
-      (await rows(`SELECT 1 FROM ${TABLE} WHERE vault = $1 AND position = $2`, [vault, position])).length > 0,
-    page: async (vault, from, most, longest) =>
-      (await rows(PAGE, [longest, vault, from, most])).map(({ position, entry }) => ({
-        position: Number(position),
-        bytes: Buffer.from(entry as Uint8Array),
-      })),
-    remove: async (vault) => {
-      await client.query(`DELETE FROM ${TABLE} WHERE vault = $1`, [vault]);
     },
     describe: () => describe(rows),
     end: () => client.end(),
   };
 }
 
-const CREATE = `CREATE TABLE IF NOT EXISTS ${TABLE} (
-  vault CHAR(32) NOT NULL,
-  position BIGINT NOT NULL,
-  entry BYTEA NOT NULL,
-  PRIMARY KEY (vault, position)
-)`;
+/** `$1`, `$2`, … in place of each `?`. */
+function numbered(sql: string): string {
+  let number = 0;
+  return sql.replaceAll('?', () => `$${++number}`);
+}
 
 const LAYOUT = `SELECT c.relpersistence AS persistence, (
     SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM pg_index i
@@ -82,16 +66,9 @@ const LAYOUT = `SELECT c.relpersistence AS persistence, (
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
     WHERE i.indrelid = c.oid AND i.indisprimary
   ) AS primary_key
-  FROM pg_class c WHERE c.oid = to_regclass('${TABLE}')`;
+  FROM pg_class c WHERE c.oid = to_regclass(?)`;
 
-const INSERT = `INSERT INTO ${TABLE} (vault, position, entry) SELECT $1::char(32), $2::bigint, $3::bytea
-  WHERE $2::bigint = 1 OR EXISTS (SELECT 1 FROM ${TABLE} WHERE vault = $1::char(32) AND position = $2::bigint - 1)
-  ON CONFLICT DO NOTHING`;
-
-const PAGE = `SELECT position, substring(entry FROM 1 FOR $1) AS entry FROM ${TABLE}
-  WHERE vault = $2 AND position >= $3 ORDER BY position LIMIT $4`;
-
-async function describe(rows: (sql: string) => Promise<Row[]>): Promise<SqlServer> {
+async function describe(rows: (sql: string) => Promise<SqlRow[]>): Promise<SqlServer> {
   const [found = {}] = await rows(
     `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
       current_setting('full_page_writes') AS pages,
