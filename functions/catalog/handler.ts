@@ -1,11 +1,11 @@
 import { EkkoError } from '#vault/errors.ts';
-import { openStore } from '#vault/store/open-store.ts';
 import { trustAuthority } from '#vault/store/swift/authority.ts';
 import { openImageSources } from '../host/image-sources.ts';
 import { openTenantFunctions } from '../host/tenant-functions.ts';
 import { newLogger } from '../rim/observability.ts';
 import { catalogHandler } from './http-handler.ts';
 import { openCatalog } from './open-catalog.ts';
+import { openRegistryStore } from './registry/registry-store.ts';
 import { readCatalogSettings } from './settings.ts';
 import { openSwiftVaults } from './vaults/swift-vaults.ts';
 
@@ -32,14 +32,11 @@ async function open({ EKKO_SETTINGS: path, EKKO_REGISTRY: place }: NodeJS.Proces
   const settings = await readCatalogSettings(path);
   const { authorities, endpoints, journal_file: journalFile, workers } = settings;
   if (authorities !== undefined) await trustAuthority(authorities);
-  const url = settings.registry ?? (place || undefined);
-  if (url === undefined) throw new EkkoError('bad-input', `${path} names no registry, and EKKO_REGISTRY is not set.`);
+  const store = await openRegistryStore(settings, place || undefined);
   const logger = newLogger('functions');
   const functions = openTenantFunctions(workers, (line) => logger.info(line));
   const tenants = openSwiftVaults({ endpoints, authorities, journalFile, functions });
-  return catalogHandler(
-    openCatalog(settings, { store: await openStore(url), tenants, openSource: openImageSources() }),
-  );
+  return catalogHandler(openCatalog(settings, { store, tenants, openSource: openImageSources() }));
 }
 
 /** An HTTP API puts the name of its stage before the path, but for `$default`. */

@@ -11,7 +11,7 @@ export interface CatalogSettings {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** How workflows and exporters reach this API: `https://ekko.example.org:8443`. */
   readonly public_url: string;
-  /** URL of the store that holds the registry; EKKO_REGISTRY where it is not said here. */
+  /** URL of the store that holds the registry, or `sql`: the database of `journal_file`. EKKO_REGISTRY where it is not said here, else `sql`. */
   readonly registry?: string;
   readonly keystone: KeystoneAccess;
   readonly endpoints: CloudEndpoints;

@@ -43,7 +43,7 @@ async function startEkko(folder: string): Promise<EkkoSettings> {
   const port = await freePort();
   const catalog = `http://127.0.0.1:${port}`;
   const host = await hostOf(cloud);
-  const serve = stringify(serveSettings(cloud, user, { folder, port, catalog, journalFile }));
+  const serve = stringify(serveSettings(cloud, user, { port, catalog, journalFile }));
   const settings = await writeConfiguration(join(folder, 'serve.yaml'), serve);
   await startAnswering(folder, 'serve', [process.execPath, bundlePath('ekko'), 'serve', '--settings', settings], () =>
     expectStatus(`${catalog}/healthcheck`, 200),
@@ -110,12 +110,11 @@ async function expectExporter({ keystone }: Cloud, catalog: string, host: string
 function serveSettings(
   { keystone, nova, cinder, heat, neutron, glance, swift, barbican }: Cloud,
   { user, password, project }: KeystoneUser,
-  { folder, port, catalog, journalFile }: { folder: string; port: number; catalog: string; journalFile: string },
+  { port, catalog, journalFile }: { readonly port: number; readonly catalog: string; readonly journalFile: string },
 ) {
   return {
     listen: { host: '127.0.0.1', port },
     public_url: catalog,
-    registry: join(folder, 'registry'),
     keystone: { url: keystone.authUrl, user, password, project },
     endpoints: {
       nova: nova.url,

@@ -8,8 +8,7 @@ import type { ObjectStore } from '#vault/store/object-store.ts';
  * never changed, and who writes the next number first has changed the record. Older versions are removed, but for a few.
  *
  * Over a store without an atomic create (Swift) two that write the same number at once may both believe they were first: the later
- * one stands. What can be lost that way is the change of a policy, of an exporter, or of how far a restore is, where two
- * processes make one at the same moment; what must be decided once is decided in the journal.
+ * one stands, which suits one process only. Several share a database, or a store that creates once.
  */
 export interface Registry {
   /** The newest version, or undefined where there is none or it was forgotten. Throws `damaged`, `store-failed`. */
