@@ -1,6 +1,7 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
+import { BUNDLES } from '../functions/host/bundles.ts';
 
 /**
  * Imports point inwards: words, errors ◀─ format ◀─ store, keys, journal ◀─ vault ◀─ functions, exporter ◀─ command line.
@@ -130,7 +131,7 @@ test.each([
   ['functions/segment-processor/process-part.ts', '@aws-lambda-powertools/logger'],
   ['functions/vault/store/open-store.ts', '@aws-sdk/client-s3'],
   ['functions/vault/journal/sql-journal.ts', 'pg'],
-  ['functions/vault/journal/postgres-driver.ts', 'mariadb'],
+  ['functions/vault/sql/postgres-driver.ts', 'mariadb'],
   ['functions/catalog/runs/commit.ts', '../../point-committer/commit-run.ts'],
   ['functions/catalog/restores/copy-disk.ts', '../../restorer/disk-image.ts'],
   ['functions/restorer/disk-image.ts', '../../host-exporter/restore/restore-disk.ts'],
@@ -145,4 +146,8 @@ test.each([
 test('type-only and dynamic imports count as imports', () => {
   const text = "import type { A } from './a.ts';\nconst b = await import('./b.ts');\nexport { c } from './c.ts';";
   expect(importsOf('x.ts', text).map(({ specifier }) => specifier)).toEqual(['./a.ts', './b.ts', './c.ts']);
+});
+
+test('every bundle has its source', () => {
+  expect(Object.values(BUNDLES).filter((source) => !existsSync(join(ROOT, source)))).toEqual([]);
 });

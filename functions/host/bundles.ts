@@ -10,8 +10,8 @@ import { EkkoError } from '#vault/errors.ts';
 export const ADAPTERS = {
   's3-store': 'functions/vault/store/s3-store.ts',
   'swift-store': 'functions/vault/store/swift-store.ts',
-  'mariadb-driver': 'functions/vault/journal/mariadb-driver.ts',
-  'postgres-driver': 'functions/vault/journal/postgres-driver.ts',
+  'mariadb-driver': 'functions/vault/sql/mariadb-driver.ts',
+  'postgres-driver': 'functions/vault/sql/postgres-driver.ts',
 } as const;
 
 /** Every entry point that is bundled: name in dist/, and source. */
