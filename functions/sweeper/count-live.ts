@@ -3,11 +3,11 @@ import { REFERENCE_SIZE } from '#vault/format/extents.ts';
 import { packName } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
 import { openRedirects } from '#vault/moves/redirects.ts';
+import { type NameTable, newNameTable } from '#vault/name-table.ts';
 import { readManifest, readPage, readPagePacks, type VaultReader } from '#vault/records.ts';
 import { contentKey, Folder } from '#vault/store/object-names.ts';
 import { inLanes } from './in-lanes.ts';
 import type { LiveNames, LivenessOptions, LivenessProblem } from './liveness.ts';
-import { type NameTable, newNameTable } from './name-table.ts';
 import type { NotePart } from './page-note-part.ts';
 import type { ReadPart } from './page-notes.ts';
 

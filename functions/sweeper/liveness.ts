@@ -1,8 +1,8 @@
 import type { PackReference } from '#vault/format/pack.ts';
 import type { CommittedPoint, VaultState } from '#vault/journal/state.ts';
+import type { NameTable } from '#vault/name-table.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { type LiveCount, newLiveCount } from './count-live.ts';
-import type { NameTable } from './name-table.ts';
 import type { PageNotes } from './page-notes.ts';
 
 /** What restore points need: from the points down to packs and moves. */

@@ -1,6 +1,6 @@
 import { type PackReference, packName } from '#vault/format/pack.ts';
+import { newNameTable } from '#vault/name-table.ts';
 import { SEGMENTS_PER_PART, type SegmentRun } from '#vault/words.ts';
-import { newNameTable } from './name-table.ts';
 
 const TAG_SIZE = 16;
 const BITMAP_SIZE = SEGMENTS_PER_PART / 8;

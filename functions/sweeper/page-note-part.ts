@@ -1,5 +1,5 @@
 import { ByteReader, u32Bytes } from '#vault/format/bytes.ts';
-import { type Name, newNameTable } from './name-table.ts';
+import { type Name, newNameTable } from '#vault/name-table.ts';
 
 const NAME_SIZE = 32;
 const FIRST_CAPACITY = 64 * 1024;

@@ -1,7 +1,7 @@
 import { RecordKind, sealRecord } from '#vault/format/record.ts';
+import type { Name } from '#vault/name-table.ts';
 import type { VaultReader } from '#vault/records.ts';
 import { sweepNoteKey } from '#vault/store/object-names.ts';
-import type { Name } from './name-table.ts';
 import { decodeNotePart, type NoteDraft, type NotePart, newNoteDraft } from './page-note-part.ts';
 import { decodeOr, isLockedNote, isWaitingNote, LOCKED_PART, readNote } from './sweep-notes.ts';
 

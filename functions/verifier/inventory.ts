@@ -1,11 +1,12 @@
 import type { Extent } from '#vault/format/extents.ts';
-import { type PackReference, packName } from '#vault/format/pack.ts';
+import type { PackReference } from '#vault/format/pack.ts';
 import type { CommittedPoint } from '#vault/journal/state.ts';
 import { knownMoves } from '#vault/moves/pack-moves.ts';
 import { openRedirects, type Redirects, type Trail } from '#vault/moves/redirects.ts';
+import { newNameTable } from '#vault/name-table.ts';
 import { readManifest, readPage, readPoint, type VaultReader } from '#vault/records.ts';
-import { contentKey, Folder } from '#vault/store/object-names.ts';
-import type { PackUse } from './judge-pack.ts';
+import { type ContentFolder, contentKey, Folder } from '#vault/store/object-names.ts';
+import { type NeededPacks, newNeededPacks } from './needed-packs.ts';
 import { type Problem, problemOf } from './problem.ts';
 
 /** A committed restore point, as the journal names it. */
@@ -13,41 +14,40 @@ export type VerifiedPoint = Pick<CommittedPoint, 'run' | 'point' | 'disks'>;
 
 /** What the restore points need. */
 export interface Inventory {
-  /** By key of the pack. */
-  readonly packs: ReadonlyMap<string, readonly PackUse[]>;
+  readonly packs: NeededPacks;
   /** Records that could not be opened, by key. */
   readonly problems: ReadonlyMap<string, Problem>;
 }
 
 /** Follows every point through its manifests, pages and moves; each record is read once. */
 export async function takeInventory(reader: VaultReader, points: readonly VerifiedPoint[]): Promise<Inventory> {
-  const packs = new Map<string, readonly PackUse[]>();
+  const packs = newNeededPacks();
   const problems = new Map<string, Problem>();
-  const seen = new Set<string>();
+  const seen = newNameTable();
   const redirects = openRedirects(reader, () => knownMoves(reader));
 
-  /** The record at `key`, the first time; undefined again, or where it cannot be opened. */
-  async function once<T>(key: string, read: () => Promise<T>): Promise<T | undefined> {
-    if (seen.has(key)) return undefined;
-    seen.add(key);
+  /** The record of that name, the first time; undefined again, or where it cannot be opened. */
+  async function once<T>(folder: ContentFolder, name: string, read: () => Promise<T>): Promise<T | undefined> {
+    if (seen.has(name)) return undefined;
+    seen.add(name);
     try {
       return await read();
     } catch (error) {
-      problems.set(key, problemOf(error));
+      problems.set(contentKey(folder, name), problemOf(error));
       return undefined;
     }
   }
 
   for (const { point, disks } of points) {
-    await once(contentKey(Folder.points, point), () => readPoint(reader, point));
+    await once(Folder.points, point, () => readPoint(reader, point));
     for (const { manifest: name } of disks) {
-      const manifest = await once(contentKey(Folder.manifests, name), () => readManifest(reader, name));
+      const manifest = await once(Folder.manifests, name, () => readManifest(reader, name));
       for (const page of manifest?.pages ?? []) {
         if (page === undefined) continue;
-        const extents = await once(contentKey(Folder.pages, page), () => readPage(reader, page));
+        const extents = await once(Folder.pages, page, () => readPage(reader, page));
         const { pieces, faults } = await followMoves(redirects, extents ?? []);
         for (const { move, problem } of faults) problems.set(move, problem);
-        for (const [reference, segments] of segmentsNamed(pieces)) countUse(packs, { reference, segments });
+        for (const [reference, segments] of segmentsNamed(pieces)) packs.add(reference, segments);
       }
     }
   }
@@ -96,12 +96,4 @@ function segmentsNamed(extents: readonly Extent[]): Map<PackReference, number> {
     if (pack !== undefined) named.set(pack, Math.max(first + count, named.get(pack) ?? 0));
   }
   return named;
-}
-
-function countUse(packs: Map<string, readonly PackUse[]>, use: PackUse): void {
-  const key = contentKey(Folder.packs, packName(use.reference));
-  const uses = packs.get(key) ?? [];
-  const known = uses.find(({ reference }) => reference === use.reference);
-  if (known !== undefined && known.segments >= use.segments) return;
-  packs.set(key, [...uses.filter((other) => other !== known), use]);
 }

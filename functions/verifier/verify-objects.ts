@@ -3,6 +3,7 @@ import { findAffected } from './affected-disks.ts';
 import { checkObject } from './check-object.ts';
 import { findingOf } from './finding.ts';
 import { takeInventory, type VerifiedPoint } from './inventory.ts';
+import { usesAt } from './needed-packs.ts';
 import type { Finding } from './report.ts';
 
 /**
@@ -16,14 +17,15 @@ export async function verifyObjects(
 ): Promise<Finding[]> {
   const inventory = await takeInventory(reader, points);
   const problems = new Map(inventory.problems);
-  const needed = damaged.filter((key) => inventory.packs.has(key));
+  const { packs } = inventory;
+  const isNeeded = (key: string) => packs.find(key) >= 0;
+  const needed = damaged.filter(isNeeded);
   for (const key of new Set([...needed, ...written])) {
     const { problem } = await checkObject(reader.store, reader.keyring, {
-      ...{ key, size: undefined, uses: inventory.packs.get(key) ?? [] },
+      ...{ key, size: undefined, uses: usesAt(packs, key) },
     });
     // A move or pack that is there and that nothing needs may have been swept again: that costs nothing.
-    if (problem !== undefined && !(problem.code === 'object-missing' && !inventory.packs.has(key)))
-      problems.set(key, problem);
+    if (problem !== undefined && !(problem.code === 'object-missing' && !isNeeded(key))) problems.set(key, problem);
   }
   if (problems.size === 0) return [];
   const affected = await findAffected(reader, points, problems);

@@ -14,6 +14,7 @@ import type { AffectedByObject } from './costs-of-object.ts';
 import { findEmptied } from './emptied-packs.ts';
 import { findingOf } from './finding.ts';
 import { type Inventory, takeInventory, type VerifiedPoint } from './inventory.ts';
+import { newNeededPacks, usesAt } from './needed-packs.ts';
 import type { Problem } from './problem.ts';
 import type { VerifyReport } from './report.ts';
 
@@ -88,23 +89,26 @@ async function forgiveMoved(
   problems: Map<string, Problem>,
   onResult: OnOutcome,
 ): Promise<void> {
-  const missing = [...inventory.packs.keys()].filter((key) => problems.get(key)?.code === 'object-missing');
+  const missing = [...problems].flatMap(([key, { code }]) =>
+    code === 'object-missing' && inventory.packs.find(key) >= 0 ? [key] : [],
+  );
   if (missing.length === 0 || reader.journal === undefined) return;
   await reader.journal.refresh();
   const moved = knownMoves(reader);
   const gone = missing.filter((key) => moved.get(nameOf(key) ?? '') !== undefined);
   if (gone.length === 0) return;
   const { packs } = await takeInventory(reader, reader.points);
-  for (const key of gone) if (!packs.has(key)) problems.delete(key);
-  for (const [key, uses] of packs) {
-    if (inventory.packs.has(key)) continue;
-    const check = { key, size: undefined, uses };
+  for (const key of gone) if (packs.find(key) < 0) problems.delete(key);
+  for (let pack = 0; pack < packs.size; pack++) {
+    const key = packs.key(pack);
+    if (inventory.packs.find(key) >= 0) continue;
+    const check = { key, size: undefined, uses: packs.uses(pack) };
     onResult(await checkObject(reader.store, reader.keyring, check), check);
   }
 }
 
 const NOTHING: ReadonlyMap<string, AffectedByObject> = new Map();
-const EMPTY: Inventory = { packs: new Map(), problems: new Map() };
+const EMPTY: Inventory = { packs: newNeededPacks(), problems: new Map() };
 
 type OnOutcome = (outcome: ObjectOutcome, check: ObjectCheck) => void;
 
@@ -136,12 +140,17 @@ async function* checksOf(
   shards: readonly number[],
 ): AsyncGenerator<ObjectCheck> {
   const wanted = new Set(shards);
-  const missing = new Set([...packs.keys()].filter((key) => wanted.has(shardOf(nameOf(key) ?? ''))));
+  const met = new Uint8Array(packs.size);
   for await (const { key, size } of objectsOf(store, shards)) {
-    missing.delete(key);
-    yield { key, size, uses: packs.get(key) ?? [] };
+    const pack = packs.find(key);
+    if (pack >= 0) met[pack] = 1;
+    yield { key, size, uses: usesAt(packs, key) };
   }
-  for (const key of missing) yield { key, size: undefined, uses: packs.get(key) ?? [] };
+  for (let pack = 0; pack < packs.size; pack++) {
+    if (met[pack] === 1) continue;
+    const key = packs.key(pack);
+    if (wanted.has(shardOf(nameOf(key) ?? ''))) yield { key, size: undefined, uses: packs.uses(pack) };
+  }
 }
 
 /** The content-named objects of these shards; a part of them is listed folder by folder, all of them at once. */

@@ -95,7 +95,8 @@ export function withSharedStaging(store: ObjectStore, { directory, slots, headRo
   function placeOf(body: readonly Uint8Array[]): { slot: number; start: number; pieces: readonly Uint8Array[] } {
     const head = body.slice(0, -1);
     const before = head.reduce((sum, piece) => sum + piece.length, 0);
-    const inPlace = slots.findIndex((slot) => slot === body.at(-1)?.buffer);
+    const memory = body.at(-1)?.buffer;
+    const inPlace = memory instanceof SharedArrayBuffer ? slots.indexOf(memory) : -1;
     if (inPlace >= 0 && before <= headRoom) return { slot: inPlace, start: headRoom - before, pieces: head };
     return { slot: entries.findIndex((entry) => entry.key() === ''), start: 0, pieces: body };
   }
