@@ -1,6 +1,7 @@
 import type { RecoveredPack } from '../../verifier/recover-packs.ts';
+import { firstLines } from '../text/first-lines.ts';
 import { plainText } from '../text/plain-text.ts';
-import { formatCount } from '../text/sizes.ts';
+import { formatCount, formatNumber } from '../text/sizes.ts';
 import { describeFindings } from '../verify/describe-verify.ts';
 import type { RepairReport } from './repair.ts';
 
@@ -13,10 +14,12 @@ export function describeRepair({ dryRun, uncovered, objects, packs, ...report }:
     ...packs.flatMap(packLines),
   ];
   return [
-    ...(done.length === 0 && damaged === 0 ? ['Nothing is damaged or missing.'] : done),
+    ...(done.length === 0 && damaged === 0 ? ['Nothing is damaged or missing.'] : firstLines(done, 'object')),
     ...(dryRun ? [] : vouchedLines(packs)),
     ...(unneeded.length === 0 ? [] : [unneededLine(unneeded.length)]),
-    ...(faults.length === 0 ? [] : ['What was read from could not be read everywhere:', ...faults.map(faultLine)]),
+    ...(faults.length === 0
+      ? []
+      : ['What was read from could not be read everywhere:', ...firstLines(faults.map(faultLine), 'fault')]),
     ...(damaged === 0 ? [] : ['', ...describeFindings(findings, damaged)]),
   ];
 }
@@ -35,9 +38,9 @@ function packLines({ key, outcome, needed, kept, found, lost }: RecoveredPack): 
     return [`${PACK_WORDS.moved}  ${key}  segments were moved out of it before, and it cannot be moved twice`];
   const missing = lost.reduce((sum, { count }) => sum + count, 0);
   const parts = [
-    `${kept.toLocaleString('en-US')} intact`,
-    `${found.toLocaleString('en-US')} found elsewhere`,
-    ...(missing === 0 ? [] : [`${missing.toLocaleString('en-US')} lost`]),
+    `${formatNumber(kept)} intact`,
+    `${formatNumber(found)} found elsewhere`,
+    ...(missing === 0 ? [] : [`${formatNumber(missing)} lost`]),
   ];
   return [`${PACK_WORDS[outcome]}  ${key}  ${formatCount(needed, 'segment')}: ${parts.join(', ')}`];
 }

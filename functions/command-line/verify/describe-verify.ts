@@ -1,4 +1,5 @@
 import type { Costs, EmptiedPack, Finding } from '../../verifier/report.ts';
+import { firstLines } from '../text/first-lines.ts';
 import { formatCount, formatSize } from '../text/sizes.ts';
 import { formatFields } from '../text/table.ts';
 import { formatDuration } from '../text/times.ts';
@@ -11,7 +12,11 @@ export function describeVerify(outcome: VerifyOutcome, keyless: boolean): string
   const checked = [`${formatCount(objects, 'object')} (${formatSize(bytes)})`, ...opened].join(', ');
   const whole =
     repaired.length === 0 ? [] : [`${formatCount(repaired.length, 'object')} that had been damaged: whole again.`];
-  const heading = [`Checked ${checked} in ${formatDuration(seconds)}.`, ...whole, ...emptied.map(emptiedLine)];
+  const heading = [
+    `Checked ${checked} in ${formatDuration(seconds)}.`,
+    ...whole,
+    ...firstLines(emptied.map(emptiedLine), 'object'),
+  ];
   if (damaged === 0) return [...heading, wellIn(outcome, keyless)];
   return [...heading, ...describeFindings(findings, damaged)];
 }
