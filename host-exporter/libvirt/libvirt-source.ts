@@ -17,6 +17,7 @@ import {
   type DomainContext,
   type Preparation,
   type PreparedMoment,
+  prepareQuiesce,
   whyNot,
 } from './prepared-moment.ts';
 import { openVirsh } from './virsh.ts';
@@ -65,7 +66,8 @@ export function openLibvirtSource(options: LibvirtSourceOptions): LibvirtSource 
     }
     preparing = true;
     try {
-      const steps = createPreparedMoment(context, await findOut(context, request));
+      const preparation = await findOut(context, request);
+      const steps = createPreparedMoment(context, preparation, await prepareQuiesce(context, preparation));
       prepared = { ...steps, open: () => open(steps), cancel: () => cancel(steps) };
       return prepared;
     } finally {

@@ -3,7 +3,7 @@ import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import type { Quiesced } from '../changed-blocks/quiesce.ts';
 import { removeFile, type ScratchArea } from '../changed-blocks/scratch.ts';
-import { type Freeze, freezeGuest, notStill } from '../qemu/freeze.ts';
+import { notStill, type PreparedFreeze, prepareFreeze } from '../qemu/freeze.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { backupDocument, checkpointDocument, type MomentDisk } from './backup-documents.ts';
 import { abortJob, runningJob } from './backup-job.ts';
@@ -53,11 +53,15 @@ export interface PreparedMoment {
   cancel(): Promise<void>;
 }
 
-export function createPreparedMoment(context: DomainContext, preparation: Preparation): PreparedMoment {
+export function createPreparedMoment(
+  context: DomainContext,
+  preparation: Preparation,
+  prepared: PreparedFreeze,
+): PreparedMoment {
   const { request } = preparation;
   let { disks } = preparation;
 
-  const quiescing = createStep(() => quiesce(context, preparation));
+  const quiescing = createStep(prepared.freeze);
 
   const freeze = createStep(async () => {
     const frozen = await quiescing.take();
@@ -89,12 +93,15 @@ export function createPreparedMoment(context: DomainContext, preparation: Prepar
   const open = createStep(async () => {
     if (thaw.answer === undefined) throw outOfOrder('reading', 'thaw');
     const quiesced = await thaw.answer;
+    // Not before: no other server of the group waits for it.
+    await (await freeze.answer)?.settled();
     await forgetting.take();
     return openLibvirtMoment(context, { ...preparation, disks, quiesced });
   });
 
   async function cancel(): Promise<void> {
-    await (await quiescing.answer?.catch(() => undefined))?.thaw();
+    if (quiescing.answer === undefined) await prepared.cancel();
+    else await (await quiescing.answer.catch(() => undefined))?.settled();
     await checkpoint.answer?.catch(() => undefined);
     await forgetting.answer?.catch(() => undefined);
     await undo(context, preparation);
@@ -114,14 +121,18 @@ function outOfOrder(step: string, before: string): EkkoError {
 }
 
 /** Never asks a guest that is not to be frozen, or cannot answer. */
-function quiesce({ place, settings }: DomainContext, { request, wasRunning }: Preparation): Promise<Freeze> {
+export async function prepareQuiesce(
+  { place, settings }: DomainContext,
+  { request, wasRunning }: Preparation,
+): Promise<PreparedFreeze> {
   const obstacle = whyNot(request.quiesce, wasRunning);
   if (obstacle !== undefined) {
     const result = { frozen: false, note: obstacle, frozenMs: 0 };
-    return Promise.resolve({ ...result, thaw: async () => result });
+    const none = async () => undefined;
+    return { freeze: async () => ({ ...result, thaw: async () => result, settled: none }), cancel: none };
   }
   const { stateDirectory, freezeMs, thaw, watchdogMs, watchdogCommand } = settings;
-  return freezeGuest({
+  return prepareFreeze({
     agentSocket: libvirtAgentAddress(place.uuid, place.virsh.uri),
     ...{ stateDirectory, freezeMs, thaw, watchdogMs },
     ...(watchdogCommand ? { watchdogCommand } : {}),

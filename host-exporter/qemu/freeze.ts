@@ -1,8 +1,9 @@
+import { rm } from 'node:fs/promises';
 import { EkkoError } from '#vault/errors.ts';
 import { openAgent } from '../libvirt/open-agent.ts';
 import type { GuestAgent } from './guest-agent.ts';
-import { recordMustThaw, type ThawLimits, thawUntilThawed } from './must-thaw.ts';
-import { startWatchdog } from './thaw-watchdog.ts';
+import { recordMustThaw, type ThawLimits, thawRecordPath, thawUntilThawed } from './must-thaw.ts';
+import { startWatchdog, type Watchdog } from './thaw-watchdog.ts';
 
 export interface FreezeOptions {
   /** Path of the agent's socket, or `libvirtAgentAddress`. */
@@ -11,7 +12,7 @@ export interface FreezeOptions {
   /** Milliseconds for the freeze itself: the guest's hooks run within it. */
   readonly freezeMs: number;
   readonly thaw: ThawLimits;
-  /** Milliseconds after which the watchdog thaws on its own. */
+  /** Milliseconds after the freeze was asked for, after which the watchdog thaws on its own. */
   readonly watchdogMs: number;
   readonly watchdogCommand?: readonly string[];
 }
@@ -29,32 +30,43 @@ export interface Freeze {
   /** False: the guest could not be frozen, and is thawed. */
   readonly frozen: boolean;
   readonly note: string;
-  /** Thaws until thawed; idempotent. Throws `qemu-failed` when the guest stays frozen; the watchdog then tries on. */
+  /** Thaws; resolves when the guest has answered. Idempotent. Throws `qemu-failed` when the guest stays frozen; the watchdog then tries on. */
   thaw(): Promise<FreezeResult>;
+  /** After `thaw`: resolves when the guest is known to be thawed, and nobody guards it any more. Throws as `thaw` does. */
+  settled(): Promise<void>;
 }
 
-/** Freezes the guest. One that cannot be frozen is thawed at once, for the freeze may still come. Throws when that guest stays frozen. */
-export async function freezeGuest(options: FreezeOptions): Promise<Freeze> {
+/** A guest that is about to be frozen: nothing of it is felt in the guest. */
+export interface PreparedFreeze {
+  /** Once. A guest that cannot be frozen is thawed at once, for the freeze may still come. Throws when that guest stays frozen. */
+  freeze(): Promise<Freeze>;
+  /** In place of the freeze. */
+  cancel(): Promise<void>;
+}
+
+/**
+ * Asks whether the guest can be frozen, and starts the watchdog: what takes long is done before any guest of a group stands still. Where
+ * nobody answers, the freeze says so without asking again.
+ */
+export async function prepareFreeze(options: FreezeOptions): Promise<PreparedFreeze> {
+  const { agentSocket, stateDirectory, watchdogMs: deadlineMs, watchdogCommand: command } = options;
   const agent = await openIdleAgent(options);
   // No freeze was asked for yet, so there is nothing to thaw: most often no agent runs in the guest.
-  if ('obstacle' in agent) return notFrozen(agent.obstacle, 0);
-  let release: (() => Promise<void>) | undefined;
-  let began = performance.now();
+  if ('obstacle' in agent) return { freeze: async () => notFrozen(agent.obstacle, 0), cancel: async () => undefined };
+  const record = thawRecordPath(stateDirectory, agentSocket);
   try {
-    release = await prepareThaw(options);
-    began = performance.now();
-    const count = await agent.freeze(options.freezeMs);
-    if (count > 0) return frozenGuest(agent, options, { count, began, release });
+    const watchdog = await startWatchdog({ agentSocket, record, deadlineMs, ...(command ? { command } : {}) });
+    return {
+      freeze: () => freezeGuest(agent, watchdog, options),
+      async cancel() {
+        watchdog.dismiss();
+        await agent.close();
+      },
+    };
   } catch (error) {
     await agent.close();
-    await release?.();
-    // Without a record and a watchdog no freeze is asked for.
-    if (release === undefined) throw error;
-    return notFrozen(error, performance.now() - began);
+    throw error;
   }
-  await agent.close();
-  await release();
-  return notFrozen('it froze no file system', performance.now() - began);
 }
 
 async function openIdleAgent({
@@ -71,48 +83,86 @@ async function openIdleAgent({
   }
 }
 
-function notFrozen(found: unknown, frozenMs: number): Freeze {
-  const note = `The guest could not be frozen: ${found instanceof Error ? found.message : found}`;
-  return { frozen: false, note, thaw: async () => ({ frozen: false, note, frozenMs }) };
-}
-
-function frozenGuest(
-  agent: GuestAgent,
-  options: FreezeOptions,
-  { count, began, release }: { count: number; began: number; release: () => Promise<void> },
-): Freeze {
-  const note = `${count} file systems frozen by the guest agent`;
-  let thawing: Promise<FreezeResult> | undefined;
-
-  async function thawNow(): Promise<FreezeResult> {
-    // A guest may thaw by itself (Windows does after 10 s): it was still only if there was something left to thaw.
-    const thawed = await agent.thaw(options.thaw.answerMs).catch(() => undefined);
-    const answeredMs = performance.now() - began;
+/** Not before there are a record and a watchdog. */
+async function freezeGuest(agent: GuestAgent, watchdog: Watchdog, options: FreezeOptions): Promise<Freeze> {
+  const { agentSocket, stateDirectory, freezeMs, thaw } = options;
+  const record = thawRecordPath(stateDirectory, agentSocket);
+  const nothingToThaw = async () => {
+    await rm(record, { force: true });
+    watchdog.dismiss();
+  };
+  try {
+    await recordMustThaw(stateDirectory, agentSocket);
+    watchdog.arm();
+  } catch (error) {
     await agent.close();
-    // Whatever it answered: until it says that it is thawed.
-    await release();
-    if (thawed !== undefined && thawed > 0) return { frozen: true, note, frozenMs: answeredMs };
-    const found = thawed === undefined ? 'it did not answer the thaw' : 'there was nothing left to thaw';
-    const why = `The guest was not frozen any more at the end of the moment, or nobody knows: ${found}`;
-    return { frozen: false, note: why, frozenMs: performance.now() - began };
+    await nothingToThaw();
+    throw error;
   }
-
-  return { frozen: true, note, thaw: () => (thawing ??= thawNow()) };
-}
-
-/** Record and watchdog, before the freeze; the function returned ends both once the guest is thawed. */
-async function prepareThaw(options: FreezeOptions): Promise<() => Promise<void>> {
-  const { agentSocket, stateDirectory, watchdogMs: deadlineMs, watchdogCommand: command } = options;
-  const record = await recordMustThaw(stateDirectory, agentSocket);
-  const watchdog = await startWatchdog({ agentSocket, record, deadlineMs, ...(command ? { command } : {}) });
-  return async () => {
+  const release = async () => {
     try {
-      await thawUntilThawed(agentSocket, record, options.thaw);
+      await thawUntilThawed(agentSocket, record, thaw);
       watchdog.dismiss();
     } catch (error) {
       watchdog.handOver();
       throw error;
     }
+  };
+  const began = performance.now();
+  let found: unknown = 'it froze no file system';
+  try {
+    const count = await agent.freeze(freezeMs);
+    if (count > 0) return frozenGuest(agent, thaw, { count, began, release });
+  } catch (error) {
+    found = error;
+  }
+  await agent.close();
+  await (isRefused(found) ? nothingToThaw() : release());
+  return notFrozen(found, performance.now() - began);
+}
+
+/** Nothing was frozen by us: the agent may not, or somebody else has, whose freeze is not ours to end (qemu-ga's own words). */
+function isRefused(found: unknown): boolean {
+  return found instanceof Error && found.message.includes('guest-fsfreeze-freeze has been disabled');
+}
+
+function notFrozen(found: unknown, frozenMs: number): Freeze {
+  const note = `The guest could not be frozen: ${found instanceof Error ? found.message : found}`;
+  const result = { frozen: false, note, frozenMs };
+  return { frozen: false, note, thaw: async () => result, settled: async () => undefined };
+}
+
+function frozenGuest(
+  agent: GuestAgent,
+  { answerMs }: ThawLimits,
+  { count, began, release }: { count: number; began: number; release: () => Promise<void> },
+): Freeze {
+  const note = `${count} file systems frozen by the guest agent`;
+  let thawing: Promise<FreezeResult> | undefined;
+  let releasing: Promise<void> | undefined;
+
+  async function thawNow(): Promise<FreezeResult> {
+    // A guest may thaw by itself (Windows does after 10 s): it was still only if there was something left to thaw.
+    const thawed = await agent.thaw(answerMs).catch(() => undefined);
+    const answeredMs = performance.now() - began;
+    await agent.close();
+    // Whatever it answered: until it says that it is thawed.
+    releasing = release();
+    releasing.catch(() => undefined);
+    if (thawed !== undefined && thawed > 0) return { frozen: true, note, frozenMs: answeredMs };
+    await releasing;
+    const found = thawed === undefined ? 'it did not answer the thaw' : 'there was nothing left to thaw';
+    const why = `The guest was not frozen any more at the end of the moment, or nobody knows: ${found}`;
+    return { frozen: false, note: why, frozenMs: performance.now() - began };
+  }
+
+  const thaw = () => (thawing ??= thawNow());
+  return {
+    ...{ frozen: true, note, thaw },
+    async settled() {
+      await thaw();
+      await releasing;
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { type FreezeOptions, freezeGuest, notStill } from './freeze.ts';
+import { type FreezeOptions, notStill, prepareFreeze } from './freeze.ts';
 
 /** How the moment was held, and what it gave. */
 export interface Stillness<T> {
@@ -17,16 +17,17 @@ export async function holdStill<T>(
   required: boolean,
   work: () => Promise<T>,
 ): Promise<Stillness<T>> {
-  const freeze = await freezeGuest(options);
+  const freeze = await (await prepareFreeze(options)).freeze();
   if (!freeze.frozen) {
     if (required) throw notStill(freeze.note);
     return { result: await work(), frozen: false, note: freeze.note, frozenMs: 0 };
   }
   const result = await work().catch(async (error: unknown) => {
-    await freeze.thaw();
+    await freeze.settled();
     throw error;
   });
   const { frozen, note, frozenMs } = await freeze.thaw();
+  await freeze.settled();
   if (required && !frozen) throw notStill(note);
   return { result, frozen, note, frozenMs };
 }

@@ -135,7 +135,8 @@ export async function freePort(): Promise<number> {
   return listenOnce(0);
 }
 
-const LOWEST_PORT = 10_000;
+/** The last of those that `fetch` refuses to speak to is 10080 (WHATWG fetch, "bad port"). */
+const LOWEST_PORT = 10_081;
 const MOST_TRIES = 100;
 
 /** The port, free again; 0: any. */

@@ -56,6 +56,7 @@ describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', (
     await moment.thaw();
     expect(await freezeStatus(guest)).toBe('thawed');
     await moment.cancel();
+    expect(await readdir(guest.directory.state)).toEqual([]);
   });
 
   test('cancelled while frozen it is thawed', async () => {
@@ -73,6 +74,17 @@ describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', (
     expect(await freezeStatus(guest)).toBe('frozen');
     await agent('guest-fsfreeze-thaw');
     await moment.end('abandoned');
+  });
+
+  test('frozen by somebody else after it was prepared it is left as it is, too', async () => {
+    const moment = await source.prepare(request('r1', { quiesce: 'require' }));
+    await agent('guest-fsfreeze-freeze');
+    await expect(moment.freeze()).rejects.toThrow('guest-fsfreeze-freeze has been disabled');
+    expect(await freezeStatus(guest)).toBe('frozen');
+    await moment.cancel();
+    expect(await freezeStatus(guest)).toBe('frozen');
+    expect(await readdir(guest.directory.state)).toEqual([]);
+    await agent('guest-fsfreeze-thaw');
   });
 
   test.each(['freeze', 'checkpoint'])(

@@ -53,6 +53,9 @@ export async function startFakeAgent(path: string): Promise<FakeAgent> {
     commands.push(execute);
     if (execute === 'guest-sync-delimited') return answer({ return: args.id }, '\xff');
     if (execute === 'guest-fsfreeze-status') return answer({ return: agent.frozen ? 'frozen' : 'thawed' });
+    if (execute === 'guest-fsfreeze-freeze' && agent.frozen) {
+      return answer({ error: { desc: `Command ${execute} has been disabled: the agent is in frozen state` } });
+    }
     if (execute === 'guest-fsfreeze-freeze') {
       await new Promise((resolve) => setTimeout(resolve, agent.freezeMs));
       if (typeof agent.freezeAnswer === 'string') return answer({ error: { desc: agent.freezeAnswer } });

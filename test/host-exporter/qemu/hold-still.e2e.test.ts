@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { FreezeOptions } from '../../../host-exporter/qemu/freeze.ts';
+import { type FreezeOptions, prepareFreeze } from '../../../host-exporter/qemu/freeze.ts';
 import { connectAgent } from '../../../host-exporter/qemu/guest-agent.ts';
 import { holdStill } from '../../../host-exporter/qemu/hold-still.ts';
 import {
@@ -89,6 +89,56 @@ test('a guest that somebody else has frozen stays so, and is not taken for still
   expect(agent.commands).not.toContain('guest-fsfreeze-thaw');
 });
 
+test('one that somebody else freezes between preparing and freezing stays so, too', async () => {
+  const ready = await prepareFreeze(options);
+  agent.frozen = true;
+  const freeze = await ready.freeze();
+  expect(freeze).toMatchObject({ frozen: false, note: expect.stringContaining('frozen state') });
+  await freeze.settled();
+  expect(agent.frozen).toBe(true);
+  expect(agent.commands).not.toContain('guest-fsfreeze-thaw');
+  expect(await records()).toEqual([]);
+});
+
+test('what takes long is done before the freeze: the guest is asked once, and a watchdog waits', async () => {
+  const ready = await prepareFreeze(options);
+  expect(agent.commands).toEqual(['guest-sync-delimited', 'guest-fsfreeze-status']);
+  const freeze = await ready.freeze();
+  expect(agent.commands.slice(2)).toEqual(['guest-fsfreeze-freeze']);
+  expect(await freeze.thaw()).toMatchObject({ frozen: true });
+  expect(agent.commands.slice(3, 4)).toEqual(['guest-fsfreeze-thaw']);
+  await freeze.settled();
+  expect(agent.commands.at(-1)).toBe('guest-fsfreeze-status');
+  expect(await records()).toEqual([]);
+});
+
+test('where no agent answers, that is known before anybody stands still for it', async () => {
+  agent.silent = true;
+  const ready = await prepareFreeze(options);
+  const began = performance.now();
+  expect(await ready.freeze()).toMatchObject({ frozen: false });
+  expect(performance.now() - began).toBeLessThan(50);
+});
+
+test('what was prepared and is cancelled leaves the guest alone', async () => {
+  const ready = await prepareFreeze(options);
+  await ready.cancel();
+  await ready.cancel();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(agent.commands).not.toContain('guest-fsfreeze-thaw');
+  expect(await records()).toEqual([]);
+});
+
+test('without a watchdog nothing is frozen', async () => {
+  const dying = join(directory, 'dying');
+  await writeFile(dying, '#!/bin/sh\nexit 3\n', { mode: 0o700 });
+  const ready = await prepareFreeze({ ...options, watchdogCommand: [dying] });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await expect(ready.freeze()).rejects.toThrow('has ended: 3');
+  expect(agent.commands).not.toContain('guest-fsfreeze-freeze');
+  expect(await records()).toEqual([]);
+});
+
 test('work that fails is reported, and the guest thawed', async () => {
   const failing = holdStill(options, true, () => Promise.reject(new Error('no transaction')));
   await expect(failing).rejects.toThrow('no transaction');
@@ -153,6 +203,7 @@ test('an exporter that hangs: the watchdog thaws at its deadline', async () => {
   agent.frozen = true;
   const record = await recordMustThaw(directory, agentSocket);
   const watchdog = await startWatchdog({ agentSocket, record, deadlineMs: 50 });
+  watchdog.arm();
   await until(() => !agent.frozen);
   watchdog.dismiss();
 });
@@ -161,12 +212,23 @@ test('a watchdog that is told the guest is thawed leaves it alone; one that cann
   const record = await recordMustThaw(directory, agentSocket);
   const before = agent.commands.length;
   const watchdog = await startWatchdog({ agentSocket, record, deadlineMs: 200 });
+  watchdog.arm();
   watchdog.dismiss();
   await new Promise((resolve) => setTimeout(resolve, 400));
   expect(agent.commands.length).toBe(before);
   expect(JSON.parse(await readFile(record, 'utf8'))).toMatchObject({ agentSocket });
   const missing = startWatchdog({ agentSocket, record, deadlineMs: 1, command: [join(directory, 'none')] });
   await expect(missing).rejects.toMatchObject({ code: 'qemu-failed' });
+});
+
+test('a watchdog that was not armed has no deadline, and nothing to thaw when its exporter dies', async () => {
+  agent.frozen = true;
+  const record = await recordMustThaw(directory, agentSocket);
+  const watchdog = await startWatchdog({ agentSocket, record, deadlineMs: 50 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  watchdog.handOver();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(agent).toMatchObject({ frozen: true, commands: [] });
 });
 
 test('a question that times out ends the session, so that its late answer is nobody else’s', async () => {
