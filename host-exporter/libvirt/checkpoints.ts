@@ -39,19 +39,15 @@ export interface KnownCheckpoint {
   readonly devices: readonly string[];
 }
 
-/**
- * Makes checkpoints known to libvirt and has it run `command` right after, in one process, for what it knows must not stand when somebody
- * stops the guest. Throws what the command fails with.
- */
-export async function runKnowing(
+/** Makes checkpoints known to libvirt, and has it run the commands `then` right after, in one process. Throws what the last of them fails with. */
+export async function makeKnown(
   place: DomainPlace,
   [first, ...others]: readonly KnownCheckpoint[],
-  command: readonly string[],
-  before: readonly (readonly string[])[] = [],
+  then: readonly (readonly string[])[] = [],
 ): Promise<void> {
-  if (first === undefined) return place.virsh.runAll([...before, command]);
+  if (first === undefined) return then.length === 0 ? undefined : place.virsh.runAll(then);
   await withDocument(place, first.name, checkpointDocument(first.name, first.devices), (path) =>
-    runKnowing(place, others, command, [...before, ['checkpoint-create', place.uuid, path, '--redefine']]),
+    makeKnown(place, others, [['checkpoint-create', place.uuid, path, '--redefine'], ...then]),
   );
 }
 
@@ -83,7 +79,7 @@ export async function removeBitmaps(
 /** A checkpoint without a parent: libvirt removes its bitmaps and touches no other. */
 async function removeBitmap(place: DomainPlace, name: string, devices: readonly string[]): Promise<void> {
   try {
-    await runKnowing(place, [{ name, devices }], ['checkpoint-delete', place.uuid, name]);
+    await makeKnown(place, [{ name, devices }], [['checkpoint-delete', place.uuid, name]]);
   } catch (error) {
     // Also where the guest was stopped meanwhile: Nova is about to undefine it.
     await forgetCheckpoints(place);

@@ -11,8 +11,8 @@ import {
   type DomainPlace,
   forgetCheckpoints,
   type KnownCheckpoint,
+  makeKnown,
   removeBitmaps,
-  runKnowing,
   withDocument,
 } from './checkpoints.ts';
 import { openLibvirtMoment } from './libvirt-moment.ts';
@@ -62,9 +62,11 @@ export function createPreparedMoment(
   let { disks } = preparation;
 
   const quiescing = createStep(prepared.freeze);
+  const knowing = createStep(() => makeKnown(context.place, parentsOf(disks)));
 
   const freeze = createStep(async () => {
-    const frozen = await quiescing.take();
+    // At the same time, so that nobody stands still for it.
+    const [frozen] = await Promise.all([quiescing.take(), knowing.take()]);
     if (request.quiesce === 'require' && !frozen.frozen) throw notStill(frozen.note);
     return frozen;
   });
@@ -75,17 +77,19 @@ export function createPreparedMoment(
     try {
       disks = await begin(context, preparation.bitmap, disks);
       return new Date();
-    } finally {
-      // At once, for the guest may be stopped any time. Nobody stands still for it: whether it succeeds is asked by `open`.
-      forgetting.take().catch(() => undefined);
+    } catch (error) {
+      startForgetting();
+      throw error;
     }
   });
 
   const forgetting = createStep(() => forgetCheckpoints(context.place));
+  /** As soon as nobody stands still for it, for the guest may be stopped any time. Whether it succeeds is asked by `open`. */
+  const startForgetting = () => void forgetting.take().catch(() => undefined);
 
   const thaw = createStep(async (): Promise<Quiesced<Date>> => {
     if (freeze.answer === undefined || checkpoint.answer === undefined) throw outOfOrder('thaw', 'checkpoint');
-    const { frozen, note, frozenMs } = await (await freeze.answer).thaw();
+    const { frozen, note, frozenMs } = await (await freeze.answer).thaw().finally(startForgetting);
     if (request.quiesce === 'require' && !frozen) throw notStill(note);
     return { result: await checkpoint.answer, consistency: frozen ? 'file-system' : 'crash', note, frozenMs };
   });
@@ -102,8 +106,7 @@ export function createPreparedMoment(
   async function cancel(): Promise<void> {
     if (quiescing.answer === undefined) await prepared.cancel();
     else await (await quiescing.answer.catch(() => undefined))?.settled();
-    await checkpoint.answer?.catch(() => undefined);
-    await forgetting.answer?.catch(() => undefined);
+    for (const { answer } of [knowing, checkpoint, forgetting]) await answer?.catch(() => undefined);
     await undo(context, preparation);
   }
 
@@ -165,7 +168,7 @@ async function begin(
     return disks;
   } catch (error) {
     const counted = disks.some(({ parent }) => parent.bitmap !== undefined);
-    if (!counted || !isAboutBitmaps(error)) throw error;
+    if (!counted || !(error instanceof Error) || !/bitmap|checkpoint/i.test(error.message)) throw error;
     const parent = { bitmap: undefined, reason: 'bitmap-inconsistent' } as const;
     const full = disks.map((one) => (one.parent.bitmap === undefined ? one : { ...one, parent }));
     await beginBackup(context, bitmap, full);
@@ -173,22 +176,11 @@ async function begin(
   }
 }
 
-/** A domain that another operation has does not take its parent's checkpoint either, and then lacks it. */
-function isAboutBitmaps(error: unknown): boolean {
-  if (!(error instanceof EkkoError) || error.code === 'busy' || isQemuGone(error)) return false;
-  return /bitmap|checkpoint/i.test(error.message);
-}
-
 async function beginBackup({ place, area }: DomainContext, bitmap: string, disks: readonly MomentDisk[]) {
   const keeping = disks.filter(({ disk }) => disk.keepsBitmaps).map(({ disk }) => disk.device);
   await withDocument(place, 'backup', backupDocument(area.nbdSocket, disks), (backup) =>
     withDocument(place, 'checkpoint', checkpointDocument(bitmap, keeping), (checkpoint) =>
-      runKnowing(place, parentsOf(disks), [
-        'backup-begin',
-        place.uuid,
-        backup,
-        ...(keeping.length > 0 ? [checkpoint] : []),
-      ]),
+      place.virsh.run(['backup-begin', place.uuid, backup, ...(keeping.length > 0 ? [checkpoint] : [])]),
     ),
   );
 }
