@@ -52,10 +52,18 @@ export function problemAnswer(error: unknown): Answer {
   const code = codeOf(error);
   const known = code !== undefined && error instanceof Error;
   const status = (code === undefined ? undefined : STATUS[code]) ?? 500;
-  const detail = known ? error.message.slice(0, LONGEST_DETAIL) : 'The service failed; its log says why.';
+  const detail = known ? tellable(error.message) : 'The service failed; its log says why.';
   const body: Problem = { status, code: known ? code : 'unexpected', detail, ...runIn(error) };
   return { status, body, headers: { 'content-type': PROBLEM_TYPE, ...challengeOf(error, status) } };
 }
+
+/** The database of the journals is the operator's: tenants are not told where it is, nor what to do about it. */
+function tellable(message: string): string {
+  if (!DATABASE.test(message)) return message.slice(0, LONGEST_DETAIL);
+  return 'The database of this service does not do what it should. Try again later; the log of the service says why.';
+}
+
+const DATABASE = /\b(?:mariadb|postgresql):\/\//;
 
 function runIn(error: unknown): Pick<Problem, 'run'> {
   const run: unknown = error instanceof EkkoError && 'run' in error ? error.run : undefined;

@@ -56,7 +56,7 @@ export function openRegistry(store: ObjectStore): Registry {
     const found = cached.get(key);
     if (found !== undefined) return found.record;
     const bytes = await store.get(key, { start: 0, end: LARGEST_RECORD + 1 });
-    const record = parse(bytes, `${key} in ${store.url}`);
+    const record = parse(bytes, `Record ${key}`);
     cached.set(key, { record, size: bytes.length + 200 });
     return record;
   };
