@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseSqlAddress } from '#vault/sql/sql-address.ts';
 import { openSqlStore, type SqlStore } from '#vault/store/sql-store.ts';
 import { openRegistry } from '../../../../functions/catalog/registry/registry.ts';
 import { useMariadb } from '../../../cloud/mariadb.ts';
 import { usePostgres } from '../../../cloud/postgres.ts';
-import { newDatabase, runSql, type SqlTestServer } from '../../../cloud/sql-server.ts';
+import { newDatabase, runSql, type SqlTestServer, urlOf } from '../../../cloud/sql-server.ts';
 import { describeObjectStore, listAll } from '../../../conformance/object-store.ts';
 import { lacks } from '../../../setup/cache.ts';
 
@@ -50,6 +51,27 @@ for (const { name, need, use } of SERVERS) {
       const told = await Promise.all(Array.from({ length: 8 }, (_, n) => open(fresh).create(`k${n}`, [Buffer.of(n)])));
       expect(new Set(told)).toEqual(new Set(['created']));
       expect(await listAll(open(fresh), '')).toHaveLength(8);
+    });
+
+    test('says which rights its user lacks, and no password', async () => {
+      await listAll(open(), '');
+      const user = `u${randomBytes(6).toString('hex')}`;
+      const [made, may] =
+        server.kind === 'mariadb'
+          ? [
+              `CREATE USER '${user}'@'127.0.0.1' IDENTIFIED BY 'not-secret'`,
+              `GRANT SELECT ON ekko_registry TO '${user}'@'127.0.0.1'`,
+            ]
+          : [`CREATE ROLE ${user} LOGIN PASSWORD 'not-secret'`, `GRANT SELECT ON ekko_registry TO ${user}`];
+      for (const statement of [made, may]) await runSql(url, statement);
+      const reader = open(urlOf({ ...server, user, password: 'not-secret' }, new URL(url).pathname.slice(1)));
+      expect(await listAll(reader, 'nothing/')).toEqual([]);
+      await expect(reader.create('a', [Buffer.of(1)])).rejects.toMatchObject({
+        code: 'store-failed',
+        message: expect.stringMatching(
+          /^(?!.*not-secret)Cannot insert into the SQL registry .* select, insert and delete in table ekko_registry.*"Registry"/s,
+        ),
+      });
     });
 
     test('of a table that somebody made differently nothing is used', async () => {
