@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BaseImage, FullReason, MomentRequest } from '#vault/staging/changed-block-source.ts';
 import { baseOf, type ImageLayer } from '../qemu/image-layers.ts';
 import type { MeasuredImage, MeasuredImages } from './measured-images.ts';
@@ -19,6 +20,9 @@ export interface ImageBase {
 /** These say that what was assumed has proved wrong, or that somebody wants to see it all. */
 const DOUBTS: ReadonlySet<FullReason> = new Set(['bitmap-distrusted', 'asked-for']);
 
+/** Longer is no gain: what has to be read in place of the image is the image's content, too. Milliseconds. */
+const LONGEST_READING = 20_000;
+
 /**
  * The image on which a disk that has to be read in full can be planned; undefined: there is none, or the vault does not have it. `isRead`
  * says whether the file that was measured is the one that the disk's chain ends in.
@@ -32,11 +36,26 @@ export async function chooseImage(
 ): Promise<ImageBase | undefined> {
   const base = baseOf(disk.layers);
   if (base === undefined || request.image === undefined || DOUBTS.has(reason)) return undefined;
-  const image = await measured.recall(base.file, base.format);
+  const image = await measuredNow(measured, base);
   const known = image && request.image(image.digest);
   if (!image || !known || known.size !== image.size || known.size > disk.size) return undefined;
   if (!(await isRead(image))) return undefined;
   return { point: known.point, name: known.name, size: known.size, file: base.file, layers: disk.layers.length };
+}
+
+/** Nova sets the times of images in use whenever it builds a server, since they were measured for this very run, too: then the image is read again. */
+async function measuredNow(
+  measured: MeasuredImages,
+  { file, format }: { readonly file: string; readonly format: MeasuredImage['format'] },
+): Promise<MeasuredImage | undefined> {
+  const late = new AbortController();
+  const reading = measured.measure(file, format).catch(() => undefined);
+  const waiting = sleep(LONGEST_READING, undefined, { signal: late.signal }).catch(() => undefined);
+  try {
+    return await Promise.race([reading, waiting]);
+  } finally {
+    late.abort();
+  }
 }
 
 /** Whether a chain of one image more, the scratch image, ends in the image where it did. */

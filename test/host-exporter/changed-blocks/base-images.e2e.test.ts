@@ -187,17 +187,13 @@ test('a disk is not planned on a file that has replaced its image, however alike
   expect(planOf(moment, 'vda').plan).toMatchObject({ base: undefined, fullReason: 'first-backup' });
 });
 
-test('an image whose times have changed counts when it has been read again', async () => {
+test('an image whose times have changed is read again, and counts', async () => {
   const base = await makeBase('raw');
   const source = await openGuest(await makeOverlay(base));
   const digest = await digestIn(source);
   await utimes(base, 1, 1);
-  const before = await source.take(request('r1', having(digest)));
-  expect(planOf(before, 'vda').plan.base).toBeUndefined();
-  await before.end('abandoned');
-  expect(await digestIn(source)).toBe(digest);
-  const after = await source.take(request('r2', having(digest)));
-  expect(planOf(after, 'vda').plan.base).toBe('r0');
+  const moment = await source.take(request('r1', having(digest)));
+  expect(planOf(moment, 'vda').plan.base).toBe('r0');
 });
 
 test('segments of the image are audited, and nothing of what lies behind it', async () => {

@@ -1,4 +1,4 @@
-import { copyFile, rename, utimes } from 'node:fs/promises';
+import { copyFile, open, rename, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { imageName } from '#vault/images.ts';
@@ -156,6 +156,27 @@ describe.skipIf(lacks('libvirt'))("a guest of libvirt's on a base image", () => 
     expect((await known()).image).toBeTypeOf('function');
     const moment = await source.take(request('r1', image));
     expect(planOf(moment, root).plan).toMatchObject({ base: undefined, fullReason: 'first-backup' });
+    await moment.end('abandoned');
+  });
+
+  test('a disk is planned on an image that Nova has touched since it was measured: it is read again', async () => {
+    const { request } = createPoints();
+    const image = await known();
+    await utimes(directory.file('0123abcd'), new Date(), new Date());
+    const moment = await source.take(request('r1', image));
+    expect(planOf(moment, root).plan).toMatchObject({ base: 'r0' });
+    await moment.end('abandoned');
+  });
+
+  test('and not on one whose content has changed since', async () => {
+    const { request } = createPoints();
+    const image = await known();
+    // Past QEMU, which does not look for it.
+    const file = await open(directory.file('0123abcd'), 'r+');
+    await file.write(Buffer.of(0xee), 0, 1, 3);
+    await file.close();
+    const moment = await source.take(request('r1', image));
+    expect(planOf(moment, root).plan).toMatchObject({ base: undefined });
     await moment.end('abandoned');
   });
 
