@@ -51,11 +51,20 @@ export async function makeKnown(
   );
 }
 
-/** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. */
+/** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. May be done twice at once. */
 export async function forgetCheckpoints({ virsh, uuid }: DomainPlace): Promise<void> {
+  const ours = await ownCheckpoints(virsh, uuid);
+  if (ours.length === 0) return;
+  await virsh
+    .runAll(ours.map((name) => ['checkpoint-delete', uuid, name, '--metadata']))
+    .catch(async (error: unknown) => {
+      if ((await ownCheckpoints(virsh, uuid)).length > 0) throw error;
+    });
+}
+
+async function ownCheckpoints(virsh: Virsh, uuid: string): Promise<readonly string[]> {
   const known = (await virsh.run(['checkpoint-list', uuid, '--name'])).split('\n');
-  const ours = known.filter((name) => name.startsWith(OWN_PREFIX));
-  if (ours.length > 0) await virsh.runAll(ours.map((name) => ['checkpoint-delete', uuid, name, '--metadata']));
+  return known.filter((name) => name.startsWith(OWN_PREFIX));
 }
 
 /**

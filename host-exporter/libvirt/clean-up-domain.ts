@@ -13,10 +13,13 @@ export async function cleanUpDomain({ place, settings, area }: DomainContext): P
   const agent = libvirtAgentAddress(place.uuid, place.virsh.uri);
   await thawLeftBehind(settings.stateDirectory, agent, settings.thaw);
   try {
-    await forgetCheckpoints(place);
-    if ((await runningJob(place, area.nbdSocket)) === 'ours') {
-      await abortJob(place, area.nbdSocket);
-      await resumeStopped(place);
+    try {
+      await forgetCheckpoints(place);
+    } finally {
+      if ((await runningJob(place, area.nbdSocket)) === 'ours') {
+        await abortJob(place, area.nbdSocket);
+        await resumeStopped(place);
+      }
     }
   } catch (error) {
     if (!isQemuGone(error)) throw error;

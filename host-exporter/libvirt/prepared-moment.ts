@@ -188,8 +188,11 @@ async function beginBackup({ place, area }: DomainContext, bitmap: string, disks
 /** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */
 async function undo({ place, area }: DomainContext, { bitmap, disks }: Preparation): Promise<void> {
   try {
-    await forgetCheckpoints(place);
-    if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
+    try {
+      await forgetCheckpoints(place);
+    } finally {
+      if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
+    }
     const names = disks.map(({ disk }) => disk.name);
     await removeBitmaps(place, names, (found) => found === bitmap);
   } catch (error) {

@@ -4,6 +4,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createHeldServer } from '../../../host-exporter/api/held-server.ts';
 import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
 import { useHypervisor } from '../../cloud/hypervisor.ts';
 import { lacks } from '../../setup/cache.ts';
@@ -98,6 +99,22 @@ describe.skipIf(lacks('libvirt', 'guest'))('a guest of libvirt with an agent', (
       child.kill('SIGKILL');
       await until('thawed');
       await (await source.take(request('r2', { quiesce: 'require' }))).end('abandoned');
+    },
+  );
+
+  test.each([0, 5, 10, 40])(
+    'let go of twice at once while it is opened, its calls of libvirt killed after %i ms, nothing holds it when the first says so',
+    async (wait) => {
+      const held = createHeldServer(source);
+      await held.prepare(request('r1', { quiesce: 'require' }));
+      for (const step of ['freeze', 'checkpoint', 'thaw'] as const) await held.steps()[step]();
+      const opening = held.open().catch(() => undefined);
+      await sleep(wait);
+      // As the end of a service does, to all of its processes.
+      await promisify(execFile)('pkill', ['-TERM', '-P', String(process.pid), 'virsh']).catch(() => undefined);
+      await Promise.race([held.letGo('undecided'), held.letGo('undecided')]);
+      expect(await guest.virsh.run(['domjobinfo', guest.uuid])).toContain('None');
+      await opening;
     },
   );
 
