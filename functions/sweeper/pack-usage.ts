@@ -1,8 +1,7 @@
-import { type PackReference, packName } from '#vault/format/pack.ts';
-import { newNameTable } from '#vault/name-table.ts';
+import type { PackReference } from '#vault/format/pack.ts';
+import { newPackTable } from '#vault/pack-table.ts';
 import { SEGMENTS_PER_PART, type SegmentRun } from '#vault/words.ts';
 
-const TAG_SIZE = 16;
 const BITMAP_SIZE = SEGMENTS_PER_PART / 8;
 const FIRST_CAPACITY = 64;
 
@@ -26,22 +25,14 @@ export interface PackUsage {
 }
 
 export function newPackUsage(): PackUsage {
-  const names = newNameTable();
+  const table = newPackTable();
   const odd = new Set<number>();
-  let tags = Buffer.alloc(FIRST_CAPACITY * TAG_SIZE);
   let bits = Buffer.alloc(FIRST_CAPACITY * BITMAP_SIZE);
 
-  const tagOf = (pack: number) => tags.toString('hex', pack * TAG_SIZE, (pack + 1) * TAG_SIZE);
-
   const numberOf = (reference: PackReference): number => {
-    const known = names.size;
-    const pack = names.add(packName(reference));
-    if (pack < known) {
-      if (!reference.endsWith(tagOf(pack))) odd.add(pack);
-      return pack;
-    }
-    if (names.size * TAG_SIZE > tags.length) [tags, bits] = [doubled(tags), doubled(bits)];
-    tags.write(reference.slice(-2 * TAG_SIZE), pack * TAG_SIZE, 'hex');
+    const pack = table.add(reference);
+    if (table.reference(pack) !== reference) odd.add(pack);
+    if (table.size * BITMAP_SIZE > bits.length) bits = Buffer.concat([bits, Buffer.alloc(bits.length)]);
     return pack;
   };
 
@@ -50,7 +41,7 @@ export function newPackUsage(): PackUsage {
 
   return {
     get packs() {
-      return names.size;
+      return table.size;
     },
     add(reference, first, count) {
       const at = numberOf(reference) * BITMAP_SIZE;
@@ -59,7 +50,7 @@ export function newPackUsage(): PackUsage {
         bits[byte] = (bits[byte] ?? 0) | (1 << (segment & 7));
       }
     },
-    reference: (pack) => names.name(pack) + tagOf(pack),
+    reference: table.reference,
     count(pack) {
       let count = 0;
       for (let byte = pack * BITMAP_SIZE; byte < (pack + 1) * BITMAP_SIZE; byte++) count += ONES[bits[byte] ?? 0] ?? 0;
@@ -76,12 +67,6 @@ export function newPackUsage(): PackUsage {
       return runs;
     },
     isOdd: (pack) => odd.has(pack),
-    find: names.find,
+    find: table.find,
   };
-}
-
-function doubled(bytes: Buffer): Buffer<ArrayBuffer> {
-  const larger = Buffer.alloc(bytes.length * 2);
-  bytes.copy(larger);
-  return larger;
 }

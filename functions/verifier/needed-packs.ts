@@ -1,9 +1,8 @@
-import { type PackReference, packName } from '#vault/format/pack.ts';
-import { newNameTable } from '#vault/name-table.ts';
+import type { PackReference } from '#vault/format/pack.ts';
+import { newPackTable } from '#vault/pack-table.ts';
 import { contentKey, Folder, nameOf } from '#vault/store/object-names.ts';
 import type { PackUse } from './judge-pack.ts';
 
-const TAG_SIZE = 16;
 const FIRST_CAPACITY = 64;
 
 /** The packs that restore points need, numbered from 0; about 70 bytes each, whatever their number. */
@@ -19,34 +18,19 @@ export interface NeededPacks {
 }
 
 export function newNeededPacks(): NeededPacks {
-  const names = newNameTable();
-  /** Of the reference that was met first. */
-  let tags = Buffer.alloc(FIRST_CAPACITY * TAG_SIZE);
+  const packs = newPackTable();
   let segments = new Uint32Array(FIRST_CAPACITY);
-  /** Other references, of few packs if any. */
+  /** Other ways to name a pack, of few packs if any. */
   const others = new Map<number, Map<PackReference, number>>();
-
-  const tagOf = (pack: number) => tags.toString('hex', pack * TAG_SIZE, (pack + 1) * TAG_SIZE);
-  const referenceOf = (pack: number) => names.name(pack) + tagOf(pack);
-
-  function makeRoom(): void {
-    if (names.size <= segments.length) return;
-    tags = Buffer.concat([tags, Buffer.alloc(tags.length)]);
-    const more = new Uint32Array(segments.length * 2);
-    more.set(segments);
-    segments = more;
-  }
 
   return {
     get size() {
-      return names.size;
+      return packs.size;
     },
     add(reference, count) {
-      const known = names.size;
-      const pack = names.add(packName(reference));
-      makeRoom();
-      if (pack === known) tags.write(reference.slice(-2 * TAG_SIZE), pack * TAG_SIZE, 'hex');
-      if (reference.endsWith(tagOf(pack))) {
+      const pack = packs.add(reference);
+      if (packs.size > segments.length) segments = doubled(segments);
+      if (packs.reference(pack) === reference) {
         segments[pack] = Math.max(segments[pack] ?? 0, count);
         return;
       }
@@ -55,14 +39,20 @@ export function newNeededPacks(): NeededPacks {
     },
     find(key) {
       const name = nameOf(key);
-      return name === undefined ? -1 : names.find(name);
+      return name === undefined ? -1 : packs.find(name);
     },
-    key: (pack) => contentKey(Folder.packs, names.name(pack)),
+    key: (pack) => contentKey(Folder.packs, packs.name(pack)),
     uses(pack) {
       const odd = [...(others.get(pack) ?? [])].map(([reference, count]) => ({ reference, segments: count }));
-      return [{ reference: referenceOf(pack), segments: segments[pack] ?? 0 }, ...odd];
+      return [{ reference: packs.reference(pack), segments: segments[pack] ?? 0 }, ...odd];
     },
   };
+}
+
+function doubled(numbers: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(numbers.length * 2);
+  larger.set(numbers);
+  return larger;
 }
 
 /** How pages name what lies at `key`; not at all where it is no pack, or not needed. */

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { EkkoError } from '#vault/errors.ts';
 import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { EndableMoment, Outcome } from '../changed-blocks/held-moment.ts';
@@ -13,13 +14,15 @@ export interface HeldServer {
   steps(): PreparedMoment;
   /** Plans what is to be read, once. */
   open(): Promise<EndableMoment>;
-  /** Lets go of the guest, whatever is held of it. Resolves to false when there was no moment whose bitmaps could be settled. */
+  /** Lets go of the guest, whatever is held of it; may be called twice at once. Resolves to false when there was no moment whose bitmaps could be settled. */
   letGo(outcome: Outcome): Promise<boolean>;
 }
 
 export function createHeldServer(source: LibvirtSource): HeldServer {
   let prepared: PreparedMoment | undefined;
   let opening: Promise<EndableMoment> | undefined;
+  /** An exporter that is stopped lets go beside the step that fails by it. */
+  const oneAtATime = pLimit(1);
 
   function steps(): PreparedMoment {
     if (prepared !== undefined) return prepared;
@@ -47,6 +50,6 @@ export function createHeldServer(source: LibvirtSource): HeldServer {
       opening ??= steps().open();
       return opening;
     },
-    letGo,
+    letGo: (outcome) => oneAtATime(() => letGo(outcome)),
   };
 }

@@ -48,14 +48,8 @@ async function measuredNow(
   measured: MeasuredImages,
   { file, format }: { readonly file: string; readonly format: MeasuredImage['format'] },
 ): Promise<MeasuredImage | undefined> {
-  const late = new AbortController();
   const reading = measured.measure(file, format).catch(() => undefined);
-  const waiting = sleep(LONGEST_READING, undefined, { signal: late.signal }).catch(() => undefined);
-  try {
-    return await Promise.race([reading, waiting]);
-  } finally {
-    late.abort();
-  }
+  return Promise.race([reading, sleep(LONGEST_READING, undefined, { ref: false })]);
 }
 
 /** Whether a chain of one image more, the scratch image, ends in the image where it did. */

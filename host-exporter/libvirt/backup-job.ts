@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EkkoError } from '#vault/errors.ts';
-import type { DomainPlace } from './checkpoints.ts';
+import { type DomainPlace, forgetCheckpoints } from './checkpoints.ts';
 
 /** Whose operation a guest is in the middle of. */
 export type RunningJob = 'none' | 'ours' | 'foreign';
@@ -28,6 +28,18 @@ export async function abortJob(place: DomainPlace, socket: string): Promise<void
     if (Date.now() > end)
       throw new EkkoError('qemu-failed', `The backup of ${uuid} does not end. See virsh domjobinfo.`);
   }
+}
+
+/** Lets libvirt forget our checkpoints and, whatever comes of that, ends a backup of ours. Resolves to whether there was one. */
+export async function endBackup(place: DomainPlace, socket: string): Promise<boolean> {
+  let wasRunning = false;
+  try {
+    await forgetCheckpoints(place);
+  } finally {
+    wasRunning = (await runningJob(place, socket)) === 'ours';
+    if (wasRunning) await abortJob(place, socket);
+  }
+  return wasRunning;
 }
 
 /** The guest's state as libvirt words it, e.g. `running (booted)`, `paused (I/O error)`, `shut off (shutdown)`. */

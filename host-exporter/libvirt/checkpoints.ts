@@ -39,7 +39,7 @@ export interface KnownCheckpoint {
   readonly devices: readonly string[];
 }
 
-/** Makes checkpoints known to libvirt, and has it run the commands `then` right after, in one process. Throws what the last of them fails with. */
+/** Makes checkpoints known to libvirt, and has it run the commands `then` right after, in one process. Throws what one of them fails with. */
 export async function makeKnown(
   place: DomainPlace,
   [first, ...others]: readonly KnownCheckpoint[],
@@ -51,20 +51,11 @@ export async function makeKnown(
   );
 }
 
-/** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. May be done twice at once. */
+/** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. */
 export async function forgetCheckpoints({ virsh, uuid }: DomainPlace): Promise<void> {
-  const ours = await ownCheckpoints(virsh, uuid);
-  if (ours.length === 0) return;
-  await virsh
-    .runAll(ours.map((name) => ['checkpoint-delete', uuid, name, '--metadata']))
-    .catch(async (error: unknown) => {
-      if ((await ownCheckpoints(virsh, uuid)).length > 0) throw error;
-    });
-}
-
-async function ownCheckpoints(virsh: Virsh, uuid: string): Promise<readonly string[]> {
   const known = (await virsh.run(['checkpoint-list', uuid, '--name'])).split('\n');
-  return known.filter((name) => name.startsWith(OWN_PREFIX));
+  const ours = known.filter((name) => name.startsWith(OWN_PREFIX));
+  if (ours.length > 0) await virsh.runAll(ours.map((name) => ['checkpoint-delete', uuid, name, '--metadata']));
 }
 
 /**

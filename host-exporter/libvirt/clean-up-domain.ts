@@ -1,7 +1,6 @@
 import { thawLeftBehind } from '../qemu/must-thaw.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
-import { abortJob, resumeStopped, runningJob } from './backup-job.ts';
-import { forgetCheckpoints } from './checkpoints.ts';
+import { endBackup, resumeStopped } from './backup-job.ts';
 import { libvirtAgentAddress } from './open-agent.ts';
 import type { DomainContext } from './prepared-moment.ts';
 
@@ -13,14 +12,7 @@ export async function cleanUpDomain({ place, settings, area }: DomainContext): P
   const agent = libvirtAgentAddress(place.uuid, place.virsh.uri);
   await thawLeftBehind(settings.stateDirectory, agent, settings.thaw);
   try {
-    try {
-      await forgetCheckpoints(place);
-    } finally {
-      if ((await runningJob(place, area.nbdSocket)) === 'ours') {
-        await abortJob(place, area.nbdSocket);
-        await resumeStopped(place);
-      }
-    }
+    if (await endBackup(place, area.nbdSocket)) await resumeStopped(place);
   } catch (error) {
     if (!isQemuGone(error)) throw error;
   }

@@ -3,10 +3,10 @@ import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
 import type { EndableMoment } from '../changed-blocks/held-moment.ts';
 import type { Quiesced } from '../changed-blocks/quiesce.ts';
 import { removeFile, type ScratchArea } from '../changed-blocks/scratch.ts';
-import { notStill, type PreparedFreeze, prepareFreeze } from '../qemu/freeze.ts';
+import { noFreeze, notStill, type PreparedFreeze, prepareFreeze } from '../qemu/freeze.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { backupDocument, checkpointDocument, type MomentDisk } from './backup-documents.ts';
-import { abortJob, runningJob } from './backup-job.ts';
+import { endBackup } from './backup-job.ts';
 import {
   type DomainPlace,
   forgetCheckpoints,
@@ -129,11 +129,7 @@ export async function prepareQuiesce(
   { request, wasRunning }: Preparation,
 ): Promise<PreparedFreeze> {
   const obstacle = whyNot(request.quiesce, wasRunning);
-  if (obstacle !== undefined) {
-    const result = { frozen: false, note: obstacle, frozenMs: 0 };
-    const none = async () => undefined;
-    return { freeze: async () => ({ ...result, thaw: async () => result, settled: none }), cancel: none };
-  }
+  if (obstacle !== undefined) return noFreeze(obstacle);
   const { stateDirectory, freezeMs, thaw, watchdogMs, watchdogCommand } = settings;
   return prepareFreeze({
     agentSocket: libvirtAgentAddress(place.uuid, place.virsh.uri),
@@ -188,11 +184,7 @@ async function beginBackup({ place, area }: DomainContext, bitmap: string, disks
 /** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */
 async function undo({ place, area }: DomainContext, { bitmap, disks }: Preparation): Promise<void> {
   try {
-    try {
-      await forgetCheckpoints(place);
-    } finally {
-      if ((await runningJob(place, area.nbdSocket)) === 'ours') await abortJob(place, area.nbdSocket);
-    }
+    await endBackup(place, area.nbdSocket);
     const names = disks.map(({ disk }) => disk.name);
     await removeBitmaps(place, names, (found) => found === bitmap);
   } catch (error) {

@@ -18,7 +18,7 @@ export interface Virsh {
    */
   run(args: readonly string[], limitMs?: number): Promise<string>;
   /**
-   * Runs commands one right after the other, each whatever came of the one before. Throws as `run` does when the last of them fails, with
+   * Runs commands one right after the other, each whatever came of the one before. Throws as `run` does when one of them has failed, with
    * what all of them said.
    */
   runAll(commands: readonly (readonly string[])[]): Promise<void>;
@@ -29,22 +29,31 @@ const LIMIT_MS = 60_000;
 /** The longest answer is the list of a guest's block nodes: some KiB a disk. */
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 
+/** What a call printed. */
+interface Said {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 export function openVirsh({ uri, program }: LibvirtConnection): Virsh {
   const env = { ...process.env, LC_ALL: 'C' };
   /** `command`: what is told of it when it fails. */
-  const start = (args: readonly string[], command: readonly string[], limitMs: number): Promise<string> =>
+  const start = (args: readonly string[], command: readonly string[], limitMs: number): Promise<Said> =>
     new Promise((resolve, reject) => {
       const options = { env, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: LARGEST_ANSWER } as const;
       execFile(program, ['--quiet', '--connect', uri, ...args], options, (error, stdout, stderr) => {
-        if (error === null) resolve(stdout);
+        if (error === null) resolve({ stdout, stderr });
         else reject(failure(program, command, stderr || whyItEnded(error, limitMs)));
       });
     });
   return {
     uri,
-    run: (args, limitMs = LIMIT_MS) => start(args, args, limitMs),
+    run: async (args, limitMs = LIMIT_MS) => (await start(args, args, limitMs)).stdout,
     runAll: async (commands) => {
-      await start([commands.map(toLine).join('; ')], commands.at(-1) ?? [], LIMIT_MS);
+      const last = commands.at(-1) ?? [];
+      const { stderr } = await start([commands.map(toLine).join('; ')], last, LIMIT_MS);
+      // The program's own success is that of the last.
+      if (/^error: /m.test(stderr)) throw failure(program, last, stderr);
     },
   };
 }

@@ -52,7 +52,7 @@ export async function prepareFreeze(options: FreezeOptions): Promise<PreparedFre
   const { agentSocket, stateDirectory, watchdogMs: deadlineMs, watchdogCommand: command } = options;
   const agent = await openIdleAgent(options);
   // No freeze was asked for yet, so there is nothing to thaw: most often no agent runs in the guest.
-  if ('obstacle' in agent) return { freeze: async () => notFrozen(agent.obstacle, 0), cancel: async () => undefined };
+  if ('obstacle' in agent) return noFreeze(whyNotFrozen(agent.obstacle));
   const record = thawRecordPath(stateDirectory, agentSocket);
   try {
     const watchdog = await startWatchdog({ agentSocket, record, deadlineMs, ...(command ? { command } : {}) });
@@ -118,7 +118,7 @@ async function freezeGuest(agent: GuestAgent, watchdog: Watchdog, options: Freez
   }
   await agent.close();
   await (isRefused(found) ? nothingToThaw() : release());
-  return notFrozen(found, performance.now() - began);
+  return unfrozen(whyNotFrozen(found), performance.now() - began);
 }
 
 /** Nothing was frozen by us: the agent may not, or somebody else has, whose freeze is not ours to end (qemu-ga's own words). */
@@ -126,8 +126,16 @@ function isRefused(found: unknown): boolean {
   return found instanceof Error && found.message.includes('guest-fsfreeze-freeze has been disabled');
 }
 
-function notFrozen(found: unknown, frozenMs: number): Freeze {
-  const note = `The guest could not be frozen: ${found instanceof Error ? found.message : found}`;
+function whyNotFrozen(found: unknown): string {
+  return `The guest could not be frozen: ${found instanceof Error ? found.message : found}`;
+}
+
+/** Of a guest that is left alone; `note` says why, in words for people. */
+export function noFreeze(note: string): PreparedFreeze {
+  return { freeze: async () => unfrozen(note, 0), cancel: async () => undefined };
+}
+
+function unfrozen(note: string, frozenMs: number): Freeze {
   const result = { frozen: false, note, frozenMs };
   return { frozen: false, note, thaw: async () => result, settled: async () => undefined };
 }
