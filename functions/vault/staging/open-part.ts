@@ -18,13 +18,14 @@ import { agreeAsRecipient } from '../keys/hpke.ts';
 import { release } from '../memory.ts';
 import type { VaultReader } from '../records.ts';
 import { type PartPlace, stagingKey } from '../store/object-names.ts';
+import { isPartInMemory, openPartInMemory } from './part-in-memory.ts';
 
 /** A staged part whose header has been opened and checked; its data is fetched and opened as it is asked for. */
 export interface OpenedPart {
   readonly header: PartHeader;
   /**
-   * The carried segments in order, in buffers of 1 MiB (the last may be shorter), each the caller's own to release.
-   * Reads ahead by one window. Throws `damaged`.
+   * The carried segments in order, in buffers of 1 MiB (the last may be shorter), each the caller's own to release; of a part in memory they
+   * are views of it. Reads ahead by one window. Throws `damaged`.
    */
   chunks(): AsyncGenerator<Buffer>;
 }
@@ -38,7 +39,9 @@ const WINDOW_CHUNKS = 8;
  */
 export async function openPart(reader: VaultReader, place: PartPlace): Promise<OpenedPart> {
   const key = stagingKey(place);
-  const { prefix, secret, head } = await openHead(reader, place);
+  const head = await readHead(reader, key);
+  if (isPartInMemory(head)) return openPartInMemory(await reader.store.get(key), key);
+  const { prefix, secret } = await openHead(reader, place, head);
   const header = decodeHeader(openPartHeader(secret, prefix, head, key), key);
   const start = prefix.headerStart + prefix.headerLength;
   const segments = carriedSegments(header.runs);
@@ -48,15 +51,19 @@ export async function openPart(reader: VaultReader, place: PartPlace): Promise<O
 /** The export summary of a disk. Throws as `openPart`. */
 export async function openSummary(reader: VaultReader, run: string, disk: number): Promise<ExportSummary> {
   const place = { run, disk, part: 'summary' } as const;
-  const { prefix, secret, head } = await openHead(reader, place);
+  const head = await readHead(reader, stagingKey(place));
+  const { prefix, secret } = await openHead(reader, place, head);
   return decodeSummary(openPartHeader(secret, prefix, head, stagingKey(place)), stagingKey(place));
 }
 
-async function openHead({ store, keyring }: VaultReader, place: PartPlace) {
+function readHead({ store }: VaultReader, key: string): Promise<Buffer> {
+  return store.get(key, { start: 0, end: HEADER_READ_SIZE });
+}
+
+async function openHead({ keyring }: VaultReader, place: PartPlace, head: Buffer) {
   const key = stagingKey(place);
-  const head = await store.get(key, { start: 0, end: HEADER_READ_SIZE });
   const prefix = readPartPrefix(head, key);
-  return { head, prefix, secret: await partSecret({ keyring }, place, prefix, key) };
+  return { prefix, secret: await partSecret({ keyring }, place, prefix, key) };
 }
 
 async function partSecret(

@@ -1,13 +1,21 @@
 import { isZero } from '../dedupe/segment-id.ts';
 import { type KnownData, MOST_NAMED_PACKS } from '../format/known-data.ts';
 import { RUNS_PER_PART } from '../format/receipt.ts';
-import { newStagedPart, type PartHeader, type PartRun, partAgreement, RunKind } from '../format/staged-part.ts';
+import {
+  newStagedPart,
+  type PartHeader,
+  type PartRun,
+  partAgreement,
+  RunKind,
+  type StagedPartWriter,
+} from '../format/staged-part.ts';
 import { agreeAsSender } from '../keys/hpke.ts';
 import type { ExportTicket } from '../runs.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PART, type SegmentRun } from '../words.ts';
 import type { KnownContent } from './ask-first.ts';
+import { isShared, newPartInMemory } from './part-in-memory.ts';
 
-/** A part under construction: what was read goes in, in disk order; only ciphertext is held. */
+/** A part under construction: what was read goes in, in disk order; only ciphertext is held, but in memory that threads share. */
 export interface PartBuilder {
   /** Segments of data so far, carried or known. */
   readonly segments: number;
@@ -26,7 +34,7 @@ export interface PartBuilder {
   finish(): Uint8Array[];
 }
 
-/** Begins part `number` of a ticket's disk; at most `most` segments of data, sealed into `memory`. */
+/** Begins part `number` of a ticket's disk; at most `most` segments of data, into `memory`: sealed, unless threads of this process share it. */
 export async function newPartBuilder(
   ticket: ExportTicket,
   number: number,
@@ -34,8 +42,7 @@ export async function newPartBuilder(
   disk: Omit<PartHeader, 'runs'>,
   memory: Uint8Array,
 ): Promise<PartBuilder> {
-  const agreement = partAgreement(ticket.vault, ticket.run, ticket.disk, number, ticket.token);
-  const part = newStagedPart(ticket.epoch, await agreeAsSender(ticket.stagingPublicKey, agreement), memory);
+  const part = isShared(memory) ? newPartInMemory(memory) : await newSealedPart(ticket, number, memory);
   const runs = listRuns();
   const told = listKnown();
   let segments = 0;
@@ -62,6 +69,11 @@ export async function newPartBuilder(
     },
     finish: () => part.finish({ ...disk, runs: runs.listed, ...told.known() }),
   };
+}
+
+async function newSealedPart(ticket: ExportTicket, number: number, memory: Uint8Array): Promise<StagedPartWriter> {
+  const agreement = partAgreement(ticket.vault, ticket.run, ticket.disk, number, ticket.token);
+  return newStagedPart(ticket.epoch, await agreeAsSender(ticket.stagingPublicKey, agreement), memory);
 }
 
 /** Room for what one more step lists, and for each segment of data to be a run of its own because its neighbours are known. */
