@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { ADAPTERS, BUNDLES, distFolder, sourcePath } from './bundles.ts';
 
 /** Bundles every entry point into dist/: the very files that run embedded, as queue workers and as Lambda functions. */
@@ -11,15 +11,46 @@ export async function buildBundles(): Promise<void> {
   try {
     await bundleInto(fresh);
     // File by file, so that whoever runs meanwhile finds each whole, old or new.
-    for (const file of await readdir(fresh)) await rename(join(fresh, file), join(dist, file));
+    const files = await readdir(fresh);
+    for (const file of files) await rename(join(fresh, file), join(dist, file));
+    await removeOldPieces(dist, files);
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
 }
 
-function bundleInto(folder: string) {
-  return build({
-    entryPoints: Object.fromEntries(Object.entries(BUNDLES).map(([name, source]) => [name, sourcePath(source)])),
+/** The program comes in pieces: a command loads what it needs, which is a tenth of the whole. The others are one file each, to be carried elsewhere. */
+const PROGRAM = 'ekko';
+const isPiece = (file: string) => file.startsWith(`${PROGRAM}-`);
+const ONE_DAY = 86_400_000;
+
+async function bundleInto(folder: string): Promise<void> {
+  const { [PROGRAM]: program, ...functions } = BUNDLES;
+  await build({ ...settingsFor(folder), entryPoints: entriesOf(functions) });
+  await build({
+    ...settingsFor(folder),
+    entryPoints: entriesOf({ [PROGRAM]: program }),
+    splitting: true,
+    chunkNames: `${PROGRAM}-[hash]`,
+  });
+}
+
+/** Pieces of earlier builds. A command that runs still may ask for one; a server is started anew after a build. */
+async function removeOldPieces(dist: string, files: readonly string[]): Promise<void> {
+  for (const file of (await readdir(dist)).filter((name) => isPiece(name) && !files.includes(name))) {
+    const path = join(dist, file);
+    // Another build may have removed it.
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && found.mtimeMs < Date.now() - ONE_DAY) await rm(path, { force: true });
+  }
+}
+
+function entriesOf(bundles: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(bundles).map(([name, source]) => [name, sourcePath(source)]));
+}
+
+function settingsFor(folder: string) {
+  return {
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -35,7 +66,7 @@ function bundleInto(folder: string) {
       js: "import { createRequire as ekkoRequire } from 'node:module'; const require = ekkoRequire(import.meta.url);",
     },
     logLevel: 'warning',
-  });
+  } satisfies BuildOptions;
 }
 
 /** Leaves `import('./s3-store.ts')` to be loaded from `./s3-store.mjs`. */
