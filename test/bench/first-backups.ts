@@ -19,11 +19,10 @@ export interface FirstBackups {
 
 /** Backs the image up with every program in turn, as often as wanted, each time into a new repository; the last ones stay. */
 export async function firstBackups(lab: Lab): Promise<FirstBackups> {
-  const backups = await makeFirst(lab, 0);
-  const bareLoop = [await runBareLoop(lab)];
+  const bareLoop: BareLoop[] = [];
+  const backups = await makeFirst(lab, 0, bareLoop);
   for (let run = 1; run < lab.runs; run++) {
-    const { ekko, peers } = await makeFirst(lab, run);
-    bareLoop.push(await runBareLoop(lab));
+    const { ekko, peers } = await makeFirst(lab, run, bareLoop);
     for (const [old, fresh] of [[backups.ekko, ekko] as const, ...zip(backups.peers, peers)]) {
       old.measured.push(...fresh.measured);
       await fresh.repository.remove();
@@ -36,9 +35,12 @@ function zip<T>(left: readonly T[], right: readonly T[]): [T, T][] {
   return left.flatMap((one, i) => right.slice(i, i + 1).map((other): [T, T] => [one, other]));
 }
 
-async function makeFirst(lab: Lab, run: number): Promise<Pick<FirstBackups, 'ekko' | 'peers'>> {
+/** The loop runs before and after Ekko: some minutes later a machine may be faster or slower by a quarter. */
+async function makeFirst(lab: Lab, run: number, loops: BareLoop[]): Promise<Pick<FirstBackups, 'ekko' | 'peers'>> {
   const folder = (peer: Peer) => join(lab.folder, `${peer.name}-${run}`);
+  loops.push(await runBareLoop(lab));
   const ekko = await backUpFirst(lab, await lab.ekko.create(folder(lab.ekko)));
+  loops.push(await runBareLoop(lab));
   const peers: Trial[] = [];
   for (const peer of lab.peers) peers.push(await backUpFirst(lab, await peer.create(folder(peer))));
   return { ekko, peers };
