@@ -21,7 +21,7 @@ export async function buildBundles(): Promise<void> {
 
 /** The program comes in pieces: a command loads what it needs, which is a tenth of the whole. The others are one file each, to be carried elsewhere. */
 const PROGRAM = 'ekko';
-const isPiece = (file: string) => file.startsWith(`${PROGRAM}-`);
+const isPiece = (file: string) => /^ekko-[0-9A-Z]{8}\.mjs(?:\.map)?$/.test(file);
 const ONE_DAY = 86_400_000;
 
 async function bundleInto(folder: string): Promise<void> {
