@@ -10,16 +10,17 @@ export async function buildBundles(): Promise<void> {
   const fresh = await mkdtemp(join(dist, '.building-'));
   try {
     await bundleInto(fresh);
-    // File by file, so that whoever runs meanwhile finds each whole, old or new.
+    // File by file, pieces first, so that whoever starts meanwhile finds each whole, old or new, and all that it asks for.
     const files = await readdir(fresh);
-    for (const file of files) await rename(join(fresh, file), join(dist, file));
-    await removeOldPieces(dist, files);
+    const pieces = files.filter(isPiece);
+    for (const file of new Set([...pieces, ...files])) await rename(join(fresh, file), join(dist, file));
+    await removeOldPieces(dist, pieces);
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
 }
 
-/** The program comes in pieces: a command loads what it needs, which is a tenth of the whole. The others are one file each, to be carried elsewhere. */
+/** The program comes in pieces: a command loads what it needs. The others are one file each, to be carried elsewhere. */
 const PROGRAM = 'ekko';
 const isPiece = (file: string) => /^ekko-[0-9A-Z]{8}\.mjs(?:\.map)?$/.test(file);
 const ONE_DAY = 86_400_000;
@@ -36,8 +37,8 @@ async function bundleInto(folder: string): Promise<void> {
 }
 
 /** Pieces of earlier builds. A command that runs still may ask for one; a server is started anew after a build. */
-async function removeOldPieces(dist: string, files: readonly string[]): Promise<void> {
-  for (const file of (await readdir(dist)).filter((name) => isPiece(name) && !files.includes(name))) {
+async function removeOldPieces(dist: string, pieces: readonly string[]): Promise<void> {
+  for (const file of (await readdir(dist)).filter((name) => isPiece(name) && !pieces.includes(name))) {
     const path = join(dist, file);
     // Another build may have removed it.
     const found = await stat(path).catch(() => undefined);

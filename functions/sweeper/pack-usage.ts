@@ -31,7 +31,7 @@ export function newPackUsage(): PackUsage {
 
   const numberOf = (reference: PackReference): number => {
     const pack = table.add(reference);
-    if (table.reference(pack) !== reference) odd.add(pack);
+    if (!table.isFirst(pack, reference)) odd.add(pack);
     if (table.size * BITMAP_SIZE > bits.length) bits = Buffer.concat([bits, Buffer.alloc(bits.length)]);
     return pack;
   };

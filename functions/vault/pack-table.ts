@@ -11,6 +11,8 @@ export interface PackTable {
   add(reference: PackReference): number;
   /** How the pack was named first. Of two ways only one can be meant. */
   reference(pack: number): PackReference;
+  /** Whether a reference that has the pack's name is the one by which it was named first. */
+  isFirst(pack: number, reference: PackReference): boolean;
   /** The number of a pack by its name, or -1. */
   find(name: string): number;
   name(pack: number): string;
@@ -19,6 +21,7 @@ export interface PackTable {
 export function newPackTable(): PackTable {
   const names = newNameTable();
   let tags = Buffer.alloc(FIRST_CAPACITY * TAG_SIZE);
+  const tagOf = (pack: number) => tags.toString('hex', pack * TAG_SIZE, (pack + 1) * TAG_SIZE);
   return {
     get size() {
       return names.size;
@@ -31,7 +34,8 @@ export function newPackTable(): PackTable {
       tags.write(reference.slice(-2 * TAG_SIZE), pack * TAG_SIZE, 'hex');
       return pack;
     },
-    reference: (pack) => names.name(pack) + tags.toString('hex', pack * TAG_SIZE, (pack + 1) * TAG_SIZE),
+    reference: (pack) => names.name(pack) + tagOf(pack),
+    isFirst: (pack, reference) => reference.endsWith(tagOf(pack)),
     find: names.find,
     name: names.name,
   };

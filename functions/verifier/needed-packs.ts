@@ -30,7 +30,7 @@ export function newNeededPacks(): NeededPacks {
     add(reference, count) {
       const pack = packs.add(reference);
       if (packs.size > segments.length) segments = doubled(segments);
-      if (packs.reference(pack) === reference) {
+      if (packs.isFirst(pack, reference)) {
         segments[pack] = Math.max(segments[pack] ?? 0, count);
         return;
       }

@@ -12,17 +12,17 @@ export const FIRST = 'first';
 export interface FirstBackups {
   readonly ekko: Trial<EkkoVault>;
   readonly peers: readonly Trial[];
-  readonly bareLoop: readonly BareLoop[];
+  readonly bareLoop: BareLoop[];
   /** A compressed qcow2, neither encrypted nor deduplicated. */
   readonly qemuImg: { readonly measured: Measured; readonly storedBytes: number } | undefined;
 }
 
 /** Backs the image up with every program in turn, as often as wanted, each time into a new repository; the last ones stay. */
 export async function firstBackups(lab: Lab): Promise<FirstBackups> {
-  const bareLoop: BareLoop[] = [];
-  const backups = await makeFirst(lab, 0, bareLoop);
+  const { bareLoop, ...backups } = await makeFirst(lab, 0);
   for (let run = 1; run < lab.runs; run++) {
-    const { ekko, peers } = await makeFirst(lab, run, bareLoop);
+    const { ekko, peers, bareLoop: loops } = await makeFirst(lab, run);
+    bareLoop.push(...loops);
     for (const [old, fresh] of [[backups.ekko, ekko] as const, ...zip(backups.peers, peers)]) {
       old.measured.push(...fresh.measured);
       await fresh.repository.remove();
@@ -36,14 +36,14 @@ function zip<T>(left: readonly T[], right: readonly T[]): [T, T][] {
 }
 
 /** The loop runs before and after Ekko: some minutes later a machine may be faster or slower by a quarter. */
-async function makeFirst(lab: Lab, run: number, loops: BareLoop[]): Promise<Pick<FirstBackups, 'ekko' | 'peers'>> {
+async function makeFirst(lab: Lab, run: number): Promise<Omit<FirstBackups, 'qemuImg'>> {
   const folder = (peer: Peer) => join(lab.folder, `${peer.name}-${run}`);
-  loops.push(await runBareLoop(lab));
+  const before = await runBareLoop(lab);
   const ekko = await backUpFirst(lab, await lab.ekko.create(folder(lab.ekko)));
-  loops.push(await runBareLoop(lab));
+  const after = await runBareLoop(lab);
   const peers: Trial[] = [];
   for (const peer of lab.peers) peers.push(await backUpFirst(lab, await peer.create(folder(peer))));
-  return { ekko, peers };
+  return { ekko, peers, bareLoop: [before, after] };
 }
 
 async function backUpFirst<R extends Repository>(lab: Lab, repository: R): Promise<Trial<R>> {

@@ -1,4 +1,4 @@
-import { HEADER_READ_SIZE, sealedDataSize } from '#vault/format/staged-part.ts';
+import { HEADER_READ_SIZE } from '#vault/format/staged-part.ts';
 import { newSharedStaging, type SharedStaging } from '#vault/store/shared-staging.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 
@@ -26,6 +26,6 @@ export function planStaging(workers: number, disks: number): StagingPlan {
   return {
     partSegments,
     partsWaiting,
-    memory: newSharedStaging(partsWaiting + 1 + disks, HEADER_READ_SIZE, sealedDataSize(partSegments)),
+    memory: newSharedStaging(partsWaiting + 1 + disks, HEADER_READ_SIZE, partSegments * SEGMENT_SIZE),
   };
 }

@@ -21,7 +21,7 @@ export interface ExportSettings {
   readonly bandwidth: number | undefined;
   /** Segments of data in one part, at most SEGMENTS_PER_PART. */
   readonly partSegments: number;
-  /** Memory for the sealed data of the next part, one at a time; by default the exporter has its own. */
+  /** Memory for the data of the next part, one at a time; by default the exporter has its own. Parts in memory that threads share are not sealed. */
   readonly memory?: () => Uint8Array;
   /** Whom to ask what the vault has before it is sent, where that is allowed. */
   readonly knowledge?: VaultKnowledge | undefined;
@@ -37,7 +37,7 @@ export function plannedBytes({ data, audit }: DiskPlan): number {
 }
 
 /**
- * Reads what disk `index` of a held moment has to give and stages it as sealed parts, then the summary that says how many.
+ * Reads what disk `index` of a held moment has to give and stages it as parts, then the summary that says how many.
  * Resolves to how many parts the disk has. Memory is bounded by two parts: one being filled, one being written. Throws what reading
  * (`qemu-failed`, …) and the store (`store-failed`) throw, and `OtherParts`.
  */

@@ -15,7 +15,7 @@ import { SEGMENT_SIZE, SEGMENTS_PER_PART, type SegmentRun } from '../words.ts';
 import type { KnownContent } from './ask-first.ts';
 import { isShared, newPartInMemory } from './part-in-memory.ts';
 
-/** A part under construction: what was read goes in, in disk order; only ciphertext is held, but in memory that threads share. */
+/** A part under construction: what was read goes in, in disk order; what is held is sealed, except in memory that threads share. */
 export interface PartBuilder {
   /** Segments of data so far, carried or known. */
   readonly segments: number;

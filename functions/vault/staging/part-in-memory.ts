@@ -47,12 +47,11 @@ export function isPartInMemory(bytes: Buffer): boolean {
   return isShared(bytes) && bytes.subarray(0, MAGIC.length).equals(MAGIC);
 }
 
-/** The part that `bytes` are. Its chunks are views of them. Throws `bad-format`, `part-refused`, `damaged`. */
+/** The part that `bytes` are. Its chunks are views of them, and so are the ids in its header. Throws `bad-format`, `part-refused`, `damaged`. */
 export function openPartInMemory(bytes: Buffer, origin: string): OpenedPart {
   const reader = new ByteReader(bytes.subarray(MAGIC.length, PREFIX_SIZE), origin);
   const start = PREFIX_SIZE + reader.count(HEADER_READ_SIZE, 'bytes of header');
-  // A copy: it outlives the part.
-  const header = decodeHeader(Buffer.from(bytes.subarray(PREFIX_SIZE, start)), origin);
+  const header = decodeHeader(bytes.subarray(PREFIX_SIZE, start), origin);
   const data = bytes.subarray(start);
   const expected = carriedSegments(header.runs) * SEGMENT_SIZE;
   if (data.length !== expected)

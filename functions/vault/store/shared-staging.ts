@@ -5,7 +5,7 @@ import { Folder } from './object-names.ts';
 import { NOTHING_KEPT, type ObjectStore } from './object-store.ts';
 
 /**
- * A staging prefix in memory that the threads of one process share: where exporter and functions run side by side, a sealed part
+ * A staging prefix in memory that the threads of one process share: where exporter and functions run side by side, a part
  * needs no file. Its parts die with the process, and so does the run that they belong to.
  */
 export interface SharedStaging {
