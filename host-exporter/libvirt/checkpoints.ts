@@ -1,6 +1,6 @@
 /**
- * libvirt's knowledge of checkpoints beside the bitmaps themselves. It stands for as long as a backup takes to begin, never between runs:
- * Nova cannot undefine a domain that has any, and fails a reboot over it.
+ * libvirt's knowledge of checkpoints beside the bitmaps themselves. It stands for as long as one call of `virsh` takes, never between two:
+ * Nova cannot undefine a domain that has any, and fails a reboot or a delete over it.
  */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { OWN_PREFIX } from '../changed-blocks/bitmaps.ts';
 import { isQemuGone } from '../qemu/qmp-client.ts';
 import { checkpointDocument } from './backup-documents.ts';
 import { findDisks } from './domain-disks.ts';
-import type { Virsh } from './virsh.ts';
+import type { Command, Virsh } from './virsh.ts';
 
 /** The domain that is worked on, and where documents for `virsh` may be put. */
 export interface DomainPlace {
@@ -39,16 +39,26 @@ export interface KnownCheckpoint {
   readonly devices: readonly string[];
 }
 
-/** Makes checkpoints known to libvirt, and has it run the commands `then` right after, in one process. Throws what one of them fails with. */
-export async function makeKnown(
+/**
+ * Has libvirt run a command while it knows `checkpoints`, and forget them right after, and the one called `made` that the command makes, be
+ * the guest gone meanwhile: all in one process, so that Nova does not meet them. Throws what fails of it but the forgetting.
+ */
+export async function whileKnown(
   place: DomainPlace,
-  [first, ...others]: readonly KnownCheckpoint[],
-  then: readonly (readonly string[])[] = [],
+  checkpoints: readonly KnownCheckpoint[],
+  command: Command,
+  made?: string,
 ): Promise<void> {
-  if (first === undefined) return then.length === 0 ? undefined : place.virsh.runAll(then);
-  await withDocument(place, first.name, checkpointDocument(first.name, first.devices), (path) =>
-    makeKnown(place, others, [['checkpoint-create', place.uuid, path, '--redefine'], ...then]),
-  );
+  const { virsh, uuid } = place;
+  const names = [...checkpoints.map(({ name }) => name), ...(made === undefined ? [] : [made])];
+  const forgetting = names.map((name) => ['checkpoint-delete', uuid, name, '--metadata']);
+  const run = async (commands: readonly Command[], [first, ...others]: readonly KnownCheckpoint[]): Promise<void> => {
+    if (first === undefined) return virsh.runAll([...commands, command], forgetting);
+    await withDocument(place, first.name, checkpointDocument(first.name, first.devices), (path) =>
+      run([...commands, ['checkpoint-create', uuid, path, '--redefine']], others),
+    );
+  };
+  await run([], checkpoints);
 }
 
 /** Lets libvirt forget every checkpoint of ours; it does so for a guest that is stopped, too. The bitmaps stay. */
@@ -76,12 +86,12 @@ export async function removeBitmaps(
   }
 }
 
-/** A checkpoint without a parent: libvirt removes its bitmaps and touches no other. */
+/** A checkpoint without a parent: libvirt removes its bitmaps, over the whole chain of images, and touches no other. */
 async function removeBitmap(place: DomainPlace, name: string, devices: readonly string[]): Promise<void> {
   try {
-    await makeKnown(place, [{ name, devices }], [['checkpoint-delete', place.uuid, name]]);
+    await whileKnown(place, [{ name, devices }], ['checkpoint-delete', place.uuid, name]);
   } catch (error) {
-    // Also where the guest was stopped meanwhile: Nova is about to undefine it.
+    // Where the call itself was cut off.
     await forgetCheckpoints(place);
     if (isQemuGone(error)) throw error;
   }

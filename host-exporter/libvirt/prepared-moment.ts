@@ -11,8 +11,8 @@ import {
   type DomainPlace,
   forgetCheckpoints,
   type KnownCheckpoint,
-  makeKnown,
   removeBitmaps,
+  whileKnown,
   withDocument,
 } from './checkpoints.ts';
 import { openLibvirtMoment } from './libvirt-moment.ts';
@@ -62,11 +62,9 @@ export function createPreparedMoment(
   let { disks } = preparation;
 
   const quiescing = createStep(prepared.freeze);
-  const knowing = createStep(() => makeKnown(context.place, parentsOf(disks)));
 
   const freeze = createStep(async () => {
-    // At the same time, so that nobody stands still for it.
-    const [frozen] = await Promise.all([quiescing.take(), knowing.take()]);
+    const frozen = await quiescing.take();
     if (request.quiesce === 'require' && !frozen.frozen) throw notStill(frozen.note);
     return frozen;
   });
@@ -74,22 +72,13 @@ export function createPreparedMoment(
   const checkpoint = createStep(async () => {
     if (freeze.answer === undefined) throw outOfOrder('checkpoint', 'freeze');
     await freeze.answer;
-    try {
-      disks = await begin(context, preparation.bitmap, disks);
-      return new Date();
-    } catch (error) {
-      startForgetting();
-      throw error;
-    }
+    disks = await begin(context, preparation.bitmap, disks);
+    return new Date();
   });
-
-  const forgetting = createStep(() => forgetCheckpoints(context.place));
-  /** As soon as nobody stands still for it, for the guest may be stopped any time. Whether it succeeds is asked by `open`. */
-  const startForgetting = () => void forgetting.take().catch(() => undefined);
 
   const thaw = createStep(async (): Promise<Quiesced<Date>> => {
     if (freeze.answer === undefined || checkpoint.answer === undefined) throw outOfOrder('thaw', 'checkpoint');
-    const { frozen, note, frozenMs } = await (await freeze.answer).thaw().finally(startForgetting);
+    const { frozen, note, frozenMs } = await (await freeze.answer).thaw();
     if (request.quiesce === 'require' && !frozen) throw notStill(note);
     return { result: await checkpoint.answer, consistency: frozen ? 'file-system' : 'crash', note, frozenMs };
   });
@@ -99,14 +88,15 @@ export function createPreparedMoment(
     const quiesced = await thaw.answer;
     // Not before: no other server of the group waits for it.
     await (await freeze.answer)?.settled();
-    await forgetting.take();
+    // libvirt has been told to already; where that failed, the run does not go on.
+    await forgetCheckpoints(context.place);
     return openLibvirtMoment(context, { ...preparation, disks, quiesced });
   });
 
   async function cancel(): Promise<void> {
     if (quiescing.answer === undefined) await prepared.cancel();
     else await (await quiescing.answer.catch(() => undefined))?.settled();
-    for (const { answer } of [knowing, checkpoint, forgetting]) await answer?.catch(() => undefined);
+    await checkpoint.answer?.catch(() => undefined);
     await undo(context, preparation);
   }
 
@@ -164,7 +154,7 @@ async function begin(
     return disks;
   } catch (error) {
     const counted = disks.some(({ parent }) => parent.bitmap !== undefined);
-    if (!counted || !(error instanceof Error) || !/bitmap|checkpoint/i.test(error.message)) throw error;
+    if (!counted || !isRefused(error) || !/bitmap|checkpoint/i.test(error.message)) throw error;
     const parent = { bitmap: undefined, reason: 'bitmap-inconsistent' } as const;
     const full = disks.map((one) => (one.parent.bitmap === undefined ? one : { ...one, parent }));
     await beginBackup(context, bitmap, full);
@@ -172,13 +162,20 @@ async function begin(
   }
 }
 
+/** By a guest that is there, and that nobody else works on. */
+function isRefused(error: unknown): error is EkkoError {
+  return error instanceof EkkoError && error.code === 'qemu-failed' && !isQemuGone(error);
+}
+
 async function beginBackup({ place, area }: DomainContext, bitmap: string, disks: readonly MomentDisk[]) {
   const keeping = disks.filter(({ disk }) => disk.keepsBitmaps).map(({ disk }) => disk.device);
-  await withDocument(place, 'backup', backupDocument(area.nbdSocket, disks), (backup) =>
-    withDocument(place, 'checkpoint', checkpointDocument(bitmap, keeping), (checkpoint) =>
-      place.virsh.run(['backup-begin', place.uuid, backup, ...(keeping.length > 0 ? [checkpoint] : [])]),
-    ),
-  );
+  await withDocument(place, 'backup', backupDocument(area.nbdSocket, disks), async (backup) => {
+    const begin = ['backup-begin', place.uuid, backup];
+    if (keeping.length === 0) return whileKnown(place, parentsOf(disks), begin);
+    return withDocument(place, 'checkpoint', checkpointDocument(bitmap, keeping), (checkpoint) =>
+      whileKnown(place, parentsOf(disks), [...begin, checkpoint], bitmap),
+    );
+  });
 }
 
 /** Takes back what a moment that failed half-way has made. What this leaves, the next start removes. */

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { runTool } from '../guest/run-tool.ts';
 import { askService, callService } from './call-service.ts';
@@ -42,9 +44,18 @@ export async function deleteServer({ nova }: Compute, token: string, { id }: Ser
     if (status === 404) return;
     if (status !== 200) throw new Error(`GET ${url}: ${status} ${JSON.stringify(body)}`);
     const { status: state, fault, [TASK]: task } = body.server;
-    if (state === 'ERROR' && task === null) throw new Error(`Nova cannot remove ${id}: ${JSON.stringify(fault)}`);
+    if (state === 'ERROR' && task === null) {
+      throw new Error(`Nova cannot remove ${id}: ${JSON.stringify(fault)}; ${await lastErrors(nova, id)}`);
+    }
     await pause(200);
   }
+}
+
+/** What libvirt has refused Nova lately: it tells owners of servers that there was something, and no more. */
+async function lastErrors({ configuration }: Compute['nova'], server: string): Promise<string> {
+  const log = await readFile(join(dirname(configuration), 'compute.log'), 'utf8');
+  const errors = log.split('\n').filter((line) => line.includes(server) && line.includes('libvirtError'));
+  return errors.slice(-2).join('; ');
 }
 
 /** Makes an empty volume of so many GiB and attaches it to the server; resolves to its id when the server has it. */
