@@ -33,6 +33,8 @@ export interface BackupRequest {
   readonly memory?: () => Uint8Array;
   /** Parts that may be staged and not yet processed. */
   readonly partsWaiting: number;
+  /** The same where all disks are read in place: see `ExportSettings.inPlace`. Undefined: none is. */
+  readonly placedPartsWaiting?: number;
   /**
    * A digest of all that decides the parts, where the source's content never changes: a run of the same plan whose process died is gone on
    * with. Undefined: every backup begins anew.
@@ -117,7 +119,7 @@ async function storeImages(request: BackupRequest): Promise<void> {
 }
 
 function imageRequest(
-  { vault, host, bandwidth, partSegments, memory, partsWaiting, watch, signal }: BackupRequest,
+  { vault, host, bandwidth, partSegments, memory, partsWaiting, placedPartsWaiting, watch, signal }: BackupRequest,
   source: ChangedBlockSource,
   group: string,
 ): BackupRequest {
@@ -125,6 +127,7 @@ function imageRequest(
     ...{ vault, host, source, group, quiesce: 'never', readAll: undefined, auditShare: 0 },
     ...{ bandwidth, partSegments, partsWaiting, watch },
     ...(memory === undefined ? {} : { memory }),
+    ...(placedPartsWaiting === undefined ? {} : { placedPartsWaiting }),
     ...(signal === undefined ? {} : { signal }),
   };
 }
@@ -183,7 +186,8 @@ async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, 
   const { vault, host, watch, group } = request;
   const done = takenOver ? await findAllDone(vault, run, moment) : [];
   const state = vault.journal.state();
-  const staged = openStagedParts(host, vault.store, request.partsWaiting);
+  const placed = waitingPlaced(request, moment);
+  const staged = openStagedParts(host, vault.store, placed ?? request.partsWaiting);
   watch.planned(
     moment,
     moment.plans.reduce((sum, plan, index) => sum + plannedBytes(plan) - doneBytes(plan, done[index] ?? []), 0),
@@ -200,6 +204,7 @@ async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, 
       bandwidth: request.bandwidth,
       partSegments: request.partSegments,
       done: done[index] ?? [],
+      inPlace: placed !== undefined,
       ...(request.memory === undefined ? {} : { memory: request.memory }),
     });
     counts.push(parts);
@@ -208,6 +213,15 @@ async function exportAll(request: BackupRequest, { run, takenOver }: BackupRun, 
   await staged.settle(run);
   if (!takenOver) return;
   for (const [index, plan] of moment.plans.entries()) await checkAllParts(vault, run, index, plan, counts[index] ?? 0);
+}
+
+/** How many parts may wait where all disks are read in place, undefined where they are not: a limit of bytes a second is kept by who reads. */
+function waitingPlaced(
+  { placedPartsWaiting, bandwidth, plan }: BackupRequest,
+  { plans, place }: HeldMoment,
+): number | undefined {
+  if (bandwidth !== undefined || plan !== undefined) return undefined;
+  return plans.every((_, index) => place?.(index)) ? placedPartsWaiting : undefined;
 }
 
 async function findAllDone(vault: Vault, run: string, { plans }: HeldMoment): Promise<DonePart[][]> {

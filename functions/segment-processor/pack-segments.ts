@@ -50,8 +50,8 @@ export function packSegments(keys: EpochKeys, level: number, part: PartSegments)
     for (let start = run.first; start < run.first + run.count; start++, i++) {
       const { segment, id } = segmentAt(part, i);
       const zero = isZero(segment);
-      if (run.kind === RunKind.data) stats.dataSegments++;
-      else countAudit(stats, part.knowledge.unchanged(i, zero));
+      if (run.kind === RunKind.audit) countAudit(stats, part.knowledge.unchanged(i, zero));
+      else if (!zero) stats.dataSegments++;
       previous = zero ? undefined : (part.knowledge.find(i, previous) ?? frames.add(segment, id));
       appendExtent(extents, { start, count: 1, pack: previous?.pack, first: previous?.number ?? 0 });
     }

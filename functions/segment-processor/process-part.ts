@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { checkSealedPack } from '#vault/check-sealed-pack.ts';
 import { type KnownSegments, openKnownSegments } from '#vault/dedupe/known-segments.ts';
-import { segmentId } from '#vault/dedupe/segment-id.ts';
+import { isZero, segmentId } from '#vault/dedupe/segment-id.ts';
 import { samplesOf, writeSamples } from '#vault/dedupe/similarity.ts';
 import { codeOf } from '#vault/errors.ts';
 import { encodeReceipt, type Receipt } from '#vault/format/receipt.ts';
@@ -9,7 +9,7 @@ import { RecordKind, sealRecord } from '#vault/format/record.ts';
 import { carriedRuns } from '#vault/format/staged-part.ts';
 import type { EpochKeys } from '#vault/keys/epoch-keys.ts';
 import { release } from '#vault/memory.ts';
-import { type OpenedPart, openPart } from '#vault/staging/open-part.ts';
+import { type OpenedPart, openPart, warmPart } from '#vault/staging/open-part.ts';
 import { contentKey, Folder, type PartPlace, placeOf, receiptKey, stagingKey } from '#vault/store/object-names.ts';
 import type { Vault } from '#vault/vault.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
@@ -58,6 +58,7 @@ export function openPartProcessor(vault: Vault, compressionLevel: number, checkP
         await vault.store.remove([key]);
         return { kind: 'repeated' };
       }
+      await warmPart(vault, place);
       const { diskSize, packed } = await inTurn(() => packPart(workplace, place));
       const receipt = await storePack(vault, diskSize, packed);
       await writeReceipt(vault, place, receipt);
@@ -74,9 +75,8 @@ async function packPart({ vault, known, level, checkPacks }: Workplace, place: P
   const part = await openPart(vault, place);
   const { header } = part;
   const useless = (pack: string) => condemned.has(pack) || moved.has(pack) || damaged.has(pack);
-  const chunks: Buffer[] = [];
   try {
-    const { segments, ids } = await readSegments(keys, part, chunks);
+    const { segments, ids } = await readSegments(keys, part);
     const content = { segments, ids, epoch: keys.epoch, lineage: header.lineage, runs: carriedRuns(header.runs) };
     const [knowledge, located] = await Promise.all([
       known.look(content, useless),
@@ -86,30 +86,36 @@ async function packPart({ vault, known, level, checkPacks }: Workplace, place: P
     if (checkPacks && packed.pack !== undefined) checkSealedPack(keys, packed.pack);
     return { diskSize: header.diskSize, packed };
   } finally {
-    for (const chunk of chunks) release(chunk);
+    part.close();
   }
 }
 
-/**
- * All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. They lie in what is
- * added to `chunks`, which the caller gives back, also when this fails.
- */
+/** All segments are read before the first is packed: what the vault knows of a part is asked once, by all its ids. */
 async function readSegments(
   keys: EpochKeys,
   part: OpenedPart,
-  chunks: Buffer[],
 ): Promise<{ readonly segments: Buffer[]; readonly ids: Buffer[] }> {
   const segments: Buffer[] = [];
   const ids: Buffer[] = [];
+  const idOf = segmentIds(keys);
   for await (const chunk of part.chunks()) {
-    chunks.push(chunk);
     for (let at = 0; at < chunk.length; at += SEGMENT_SIZE) {
       const segment = chunk.subarray(at, at + SEGMENT_SIZE);
       segments.push(segment);
-      ids.push(segmentId(keys, segment));
+      ids.push(idOf(segment));
     }
   }
   return { segments, ids };
+}
+
+/** Where disks are read in place, many segments may be zero: those have one id. */
+function segmentIds(keys: EpochKeys): (segment: Buffer) => Buffer {
+  let zero: Buffer | undefined;
+  return (segment) => {
+    if (!isZero(segment)) return segmentId(keys, segment);
+    zero ??= segmentId(keys, segment);
+    return zero;
+  };
 }
 
 /** The pack is durable before anything names it. */

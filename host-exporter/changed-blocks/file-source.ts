@@ -80,6 +80,7 @@ function createMoment(files: readonly HeldFile[], onEnd: () => void): HeldMoment
 
   return {
     ...{ plans, read, end },
+    place: (index) => files[index]?.place,
     takenAt: new Date(),
     consistency: 'crash',
     consistencyNote: 'files are read as they lie; nothing was quiesced',

@@ -1,4 +1,5 @@
 import type { DiskPlan, MomentRequest, SourceDisk } from '#vault/staging/changed-block-source.ts';
+import type { PlacedDisk } from '#vault/staging/placed-disk.ts';
 
 /** A file or device to protect, found and probed. */
 export interface FoundFile {
@@ -14,6 +15,8 @@ export interface HeldFile {
   readonly plan: DiskPlan;
   /** Reads within the disk. */
   read(offset: number, length: number, into: Uint8Array): Promise<void>;
+  /** Where it can be read by others, if it can. */
+  readonly place?: PlacedDisk;
   close(): Promise<void>;
 }
 

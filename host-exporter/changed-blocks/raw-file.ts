@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
-import { EkkoError } from '#vault/errors.ts';
 import type { MomentRequest } from '#vault/staging/changed-block-source.ts';
+import { fileChanged } from '#vault/staging/placed-disk.ts';
 import { subtract } from '#vault/staging/segment-runs.ts';
 import { segmentsOf } from '#vault/words.ts';
 import { measure, openDisk } from './find-file.ts';
@@ -14,16 +14,19 @@ export async function holdRawFile(found: FoundFile, request: MomentRequest): Pro
   const handle = await openDisk(path);
   try {
     const { size } = await measure(handle, path);
-    if (size !== disk.size) throw changed(path, `its size went from ${disk.size} to ${size} bytes`);
+    if (size !== disk.size) throw fileChanged(path, `its size went from ${disk.size} to ${size} bytes`);
     if (await isWrittenByQemu(handle)) throw imageInUse(path, 'its lock for writing is held');
     const version = checkedLater ? undefined : await versionOf(handle);
     const all = [{ first: 0, count: segmentsOf(size) }];
-    const data = (await mapRawFile(path, size)) ?? all;
+    const mapped = await mapRawFile(path, size);
+    const data = mapped ?? all;
     const fullReason = reasonForFile(disk, request);
     const plan = { disk, base: undefined, fullReason, data, zero: subtract(all, data), audit: [] };
     const read = (offset: number, length: number, into: Uint8Array) =>
       readUnchanged({ handle, path, version }, offset, length, into);
-    return { plan, read, close: () => handle.close() };
+    // What has no map may be zero for the most part: the exporter lists that, where parts that are read in place would each be made for it.
+    const place = mapped === undefined ? {} : { place: { path, descriptor: handle.fd, size, version } };
+    return { plan, read, ...place, close: () => handle.close() };
   } catch (error) {
     await handle.close();
     throw error;
@@ -41,21 +44,14 @@ interface OpenFile {
 async function readUnchanged(file: OpenFile, offset: number, length: number, into: Uint8Array): Promise<void> {
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.handle.read(into, done, length - done, offset + done);
-    if (bytesRead === 0) throw changed(file.path, `it ends at ${offset + done} bytes now`);
+    if (bytesRead === 0) throw fileChanged(file.path, `it ends at ${offset + done} bytes now`);
     done += bytesRead;
   }
   if (file.version === undefined) return;
-  if ((await versionOf(file.handle)) !== file.version) throw changed(file.path, 'it was written to');
+  if ((await versionOf(file.handle)) !== file.version) throw fileChanged(file.path, 'it was written to');
 }
 
 /** Changes when a file is written to. Block devices do not tell. */
 async function versionOf(handle: FileHandle): Promise<bigint> {
   return (await handle.stat({ bigint: true })).mtimeNs;
-}
-
-function changed(path: string, found: string): EkkoError {
-  return new EkkoError(
-    'busy',
-    `${path} changed while it was read (${found}): stop whoever writes it, or protect it through its guest's monitor with --qmp.`,
-  );
 }

@@ -17,8 +17,8 @@ export interface EmbeddedHost {
   readonly log: ((line: string) => void) | undefined;
 }
 
-/** One computes while another waits for the store. */
-const CALLS_PER_WORKER = 2;
+/** One computes while others wait for the store. */
+const CALLS_PER_WORKER = 3;
 
 /** Starts the functions in threads of this process. The first loads its code at once, while the exporter still plans. */
 export function openEmbeddedHost(settings: EmbeddedHost): FunctionHost {

@@ -6,6 +6,8 @@ import { SEGMENT_SIZE } from '#vault/words.ts';
 export interface StagingPlan {
   readonly partSegments: number;
   readonly partsWaiting: number;
+  /** The same of parts that are read in place: they hold no memory while they wait. */
+  readonly placedPartsWaiting: number;
   readonly memory: SharedStaging;
 }
 
@@ -15,6 +17,8 @@ const MOST_MEMORY = 132 * 1024 ** 2;
 const LARGEST_PART = 384;
 /** One is worked on; a worker in two finds the next one ready. */
 const PARTS_PER_WORKER = 1.5;
+/** One is worked on while the packs of two are stored. */
+const PLACED_PARTS_PER_WORKER = 3;
 
 /**
  * A plan for `workers` threads and `disks` disks. Many threads get smaller parts, so that memory stays the same. Beside the parts that
@@ -22,10 +26,17 @@ const PARTS_PER_WORKER = 1.5;
  */
 export function planStaging(workers: number, disks: number): StagingPlan {
   const partsWaiting = Math.ceil(workers * PARTS_PER_WORKER);
+  const placedPartsWaiting = Math.ceil(workers * PLACED_PARTS_PER_WORKER);
   const partSegments = Math.min(LARGEST_PART, Math.floor(MOST_MEMORY / (partsWaiting + 1) / SEGMENT_SIZE));
   return {
     partSegments,
     partsWaiting,
-    memory: newSharedStaging(partsWaiting + 1 + disks, HEADER_READ_SIZE, partSegments * SEGMENT_SIZE),
+    placedPartsWaiting,
+    memory: newSharedStaging(
+      partsWaiting + 1,
+      HEADER_READ_SIZE,
+      partSegments * SEGMENT_SIZE,
+      placedPartsWaiting + 1 + disks,
+    ),
   };
 }

@@ -1,5 +1,6 @@
 import type { KnownImage } from '../images.ts';
 import type { SegmentRun } from '../words.ts';
+import type { PlacedDisk } from './placed-disk.ts';
 
 /** A protected disk as its source sees it. `size` in bytes. */
 export interface SourceDisk {
@@ -75,6 +76,8 @@ export interface HeldMoment {
    * Throws `qemu-failed`, `disk-unknown`, `bad-input`, and `busy` for a file that is written to meanwhile; `store-failed` never.
    */
   read(index: number, offset: number, length: number, into: Uint8Array): Promise<void>;
+  /** Where disk `index` lies, if it lies in a file that can be read past this moment: without an effect on anybody, and as it was taken. */
+  place?(index: number): PlacedDisk | undefined;
   /**
    * Ends the moment. `committed`: the run is the restore point from which the next run counts: the older bitmap goes.
    * `abandoned`: the run's own bitmap goes, the older one has recorded on. Idempotent; never loses a change.

@@ -7,9 +7,11 @@ import type { ObjectStore } from '../store/object-store.ts';
 import { SEGMENT_SIZE, SEGMENTS_PER_PART } from '../words.ts';
 import { type AskedStep, askFirst, type VaultKnowledge } from './ask-first.ts';
 import type { CopiedMoment, DiskPlan, HeldMoment } from './changed-block-source.ts';
+import type { DiskExport } from './disk-export.ts';
 import { type DonePart, notDone, OtherParts } from './done-parts.ts';
 import { newPartBuilder, type PartBuilder } from './part-builder.ts';
-import { readAhead } from './read-ahead.ts';
+import { type Read, readAhead } from './read-ahead.ts';
+import { stageInPlace } from './stage-in-place.ts';
 
 export interface ExportSettings {
   readonly staging: Pick<ObjectStore, 'create'>;
@@ -23,6 +25,11 @@ export interface ExportSettings {
   readonly partSegments: number;
   /** Memory for the data of the next part, one at a time; by default the exporter has its own. Parts in memory that threads share are not sealed. */
   readonly memory?: () => Uint8Array;
+  /**
+   * Whoever processes parts shares this process: of disks that lie in files, parts tell where, and are read there. Not together with
+   * `bandwidth`, `knowledge` or `done`.
+   */
+  readonly inPlace?: boolean;
   /** Whom to ask what the vault has before it is sent, where that is allowed. */
   readonly knowledge?: VaultKnowledge | undefined;
   /** Called with the bytes of disk that the vault has: all but a few of them are not sent. */
@@ -50,31 +57,44 @@ export async function exportDisk(
 ): Promise<number> {
   const plan = moment.plans[index];
   if (plan === undefined) throw new RangeError(`The moment has no disk ${index}.`);
-  const most = Math.min(settings.partSegments, SEGMENTS_PER_PART);
-  const stage = openStage(ticket, settings, most, { diskSize: plan.disk.size, lineage });
-  const pace = pacer(settings.bandwidth);
-  const read = (offset: number, length: number, into: Uint8Array) => moment.read(index, offset, length, into);
-  const steps: AsyncIterable<AskedStep> = readAhead(notDone(plan, most, settings.done ?? []), read);
-  const { knowledge } = settings;
-  for await (const step of knowledge === undefined ? steps : askFirst(steps, lineage, knowledge)) {
-    const bytes = step.kind === 'zero' ? 0 : step.bytes.length;
-    await stage.add(step, bytes / SEGMENT_SIZE);
-    settings.progress(bytes);
-    if (step.known !== undefined) settings.known?.(step.known.size * SEGMENT_SIZE);
-    await pace(bytes);
-  }
-  const parts = await stage.end();
+  const work: DiskExport = {
+    plan,
+    most: Math.min(settings.partSegments, SEGMENTS_PER_PART),
+    disk: { diskSize: plan.disk.size, lineage },
+    stage: (part, pieces) => stagePart(stagingKey({ run: ticket.run, disk: ticket.disk, part }), pieces, settings),
+    progress: settings.progress,
+  };
+  const read: Read = (offset, length, into) => moment.read(index, offset, length, into);
+  const place = settings.inPlace ? moment.place?.(index) : undefined;
+  const parts = await (place ? stageInPlace(work, place) : stageReadings(work, read, ticket, settings));
   await stageSummary(ticket, settings.staging, summaryOf(moment, plan, parts));
   return parts;
 }
 
-/** Fills parts and stages each one while the next is being filled. */
-function openStage(
+/** Reads a disk and stages what was read. Resolves to how many parts there are. */
+async function stageReadings(
+  work: DiskExport,
+  read: Read,
   ticket: ExportTicket,
   settings: ExportSettings,
-  most: number,
-  disk: { diskSize: number; lineage: string | undefined },
-) {
+): Promise<number> {
+  const { plan, most, disk, progress } = work;
+  const { knowledge } = settings;
+  const stage = openStage(work, ticket, settings);
+  const pace = pacer(settings.bandwidth);
+  const steps: AsyncIterable<AskedStep> = readAhead(notDone(plan, most, settings.done ?? []), read);
+  for await (const step of knowledge === undefined ? steps : askFirst(steps, disk.lineage, knowledge)) {
+    const bytes = step.kind === 'zero' ? 0 : step.bytes.length;
+    await stage.add(step, bytes / SEGMENT_SIZE);
+    progress(bytes);
+    if (step.known !== undefined) settings.known?.(step.known.size * SEGMENT_SIZE);
+    await pace(bytes);
+  }
+  return stage.end();
+}
+
+/** Fills parts and stages each one while the next is being filled. */
+function openStage({ most, disk, stage }: DiskExport, ticket: ExportTicket, settings: ExportSettings) {
   const memoryOf = settings.memory ?? twoMemories(sealedDataSize(most));
   const done = [...(settings.done ?? [])];
   let parts = 0;
@@ -83,10 +103,9 @@ function openStage(
   const put = async () => {
     if (part === undefined) return;
     const pieces = part.finish();
-    const key = stagingKey({ run: ticket.run, disk: ticket.disk, part: parts++ });
     part = undefined;
     await writing;
-    writing = stagePart(key, pieces, settings);
+    writing = stage(parts++, pieces);
     // Awaited with the next part or at the end; until then its failure must not count as unhandled.
     writing.catch(() => undefined);
   };

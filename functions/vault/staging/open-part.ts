@@ -19,15 +19,18 @@ import { release } from '../memory.ts';
 import type { VaultReader } from '../records.ts';
 import { type PartPlace, stagingKey } from '../store/object-names.ts';
 import { isPartInMemory, openPartInMemory } from './part-in-memory.ts';
+import { isPartInPlace, openPartInPlace, waitsForDisks, warmPartInPlace } from './part-in-place.ts';
 
 /** A staged part whose header has been opened and checked; its data is fetched and opened as it is asked for. */
 export interface OpenedPart {
   readonly header: PartHeader;
   /**
-   * The carried segments in order, in buffers of 1 MiB (the last may be shorter), each the caller's own to release; of a part in memory they
-   * are views of it. Reads ahead by one window. Throws `damaged`.
+   * The carried segments in order, in buffers of 1 MiB (the last may be shorter), which are valid until `close`. Reads ahead by one window.
+   * Throws `damaged`, and `busy` where a part is read in place.
    */
   chunks(): AsyncGenerator<Buffer>;
+  /** Gives the memory of the chunks back. */
+  close(): void;
 }
 
 /** Chunks fetched by one request. */
@@ -40,12 +43,33 @@ const WINDOW_CHUNKS = 8;
 export async function openPart(reader: VaultReader, place: PartPlace): Promise<OpenedPart> {
   const key = stagingKey(place);
   const head = await readHead(reader, key);
+  if (isPartInPlace(head)) return openPartInPlace(await reader.store.get(key), key);
   if (isPartInMemory(head)) return openPartInMemory(await reader.store.get(key), key);
   const { prefix, secret } = await openHead(reader, place, head);
   const header = decodeHeader(openPartHeader(secret, prefix, head, key), key);
   const start = prefix.headerStart + prefix.headerLength;
   const segments = carriedSegments(header.runs);
-  return { header, chunks: () => openChunks(reader, key, secret, start, segments) };
+  const opened: Buffer[] = [];
+  return {
+    header,
+    async *chunks() {
+      for await (const chunk of openChunks(reader, key, secret, start, segments)) {
+        opened.push(chunk);
+        yield chunk;
+      }
+    },
+    close() {
+      for (const chunk of opened.splice(0)) release(chunk);
+    },
+  };
+}
+
+/** To be called some time before `openPart`: has what it will read from a slow disk be read. Throws as `openPart`. */
+export async function warmPart({ store }: Pick<VaultReader, 'store'>, place: PartPlace): Promise<void> {
+  if (!waitsForDisks()) return;
+  const key = stagingKey(place);
+  const part = await store.get(key);
+  if (isPartInPlace(part)) await warmPartInPlace(part, key);
 }
 
 /** The export summary of a disk. Throws as `openPart`. */

@@ -1,19 +1,18 @@
 import { isZero } from '../dedupe/segment-id.ts';
 import { type KnownData, MOST_NAMED_PACKS } from '../format/known-data.ts';
-import { RUNS_PER_PART } from '../format/receipt.ts';
 import {
   newStagedPart,
   type PartHeader,
-  type PartRun,
   partAgreement,
   RunKind,
   type StagedPartWriter,
 } from '../format/staged-part.ts';
 import { agreeAsSender } from '../keys/hpke.ts';
 import type { ExportTicket } from '../runs.ts';
-import { SEGMENT_SIZE, SEGMENTS_PER_PART, type SegmentRun } from '../words.ts';
+import { SEGMENT_SIZE, type SegmentRun } from '../words.ts';
 import type { KnownContent } from './ask-first.ts';
 import { isShared, newPartInMemory } from './part-in-memory.ts';
+import { newRunList } from './part-runs.ts';
 
 /** A part under construction: what was read goes in, in disk order; what is held is sealed, except in memory that threads share. */
 export interface PartBuilder {
@@ -43,7 +42,7 @@ export async function newPartBuilder(
   memory: Uint8Array,
 ): Promise<PartBuilder> {
   const part = isShared(memory) ? newPartInMemory(memory) : await newSealedPart(ticket, number, memory);
-  const runs = listRuns();
+  const runs = newRunList();
   const told = listKnown();
   let segments = 0;
   const carry = (kind: RunKind, first: number, bytes: Uint8Array) => {
@@ -56,7 +55,7 @@ export async function newPartBuilder(
       return segments;
     },
     get full() {
-      return segments >= most || runs.stretches >= MOST_STRETCHES;
+      return segments >= most || runs.full;
     },
     addZero: ({ first, count }) => runs.list(RunKind.zero, first, count),
     addAudit: (first, bytes) => carry(RunKind.audit, first, bytes),
@@ -74,32 +73,6 @@ export async function newPartBuilder(
 async function newSealedPart(ticket: ExportTicket, number: number, memory: Uint8Array): Promise<StagedPartWriter> {
   const agreement = partAgreement(ticket.vault, ticket.run, ticket.disk, number, ticket.token);
   return newStagedPart(ticket.epoch, await agreeAsSender(ticket.stagingPublicKey, agreement), memory);
-}
-
-/** Room for what one more step lists, and for each segment of data to be a run of its own because its neighbours are known. */
-const MOST_STRETCHES = RUNS_PER_PART - SEGMENTS_PER_PART - 64;
-
-function listRuns() {
-  const listed: PartRun[] = [];
-  let stretches = 0;
-  return {
-    listed,
-    /** Runs, were nothing known. */
-    get stretches() {
-      return stretches;
-    },
-    list(kind: RunKind, first: number, count: number): void {
-      const last = listed.at(-1);
-      const adjoins = last !== undefined && last.first + last.count === first;
-      if (adjoins && last.kind === kind) listed[listed.length - 1] = { ...last, count: last.count + count };
-      else listed.push({ kind, first, count });
-      if (!adjoins || asSent(last.kind) !== asSent(kind)) stretches++;
-    },
-  };
-}
-
-function asSent(kind: RunKind): RunKind {
-  return kind === RunKind.known ? RunKind.data : kind;
 }
 
 function listKnown() {

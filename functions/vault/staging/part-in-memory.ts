@@ -61,5 +61,6 @@ export function openPartInMemory(bytes: Buffer, origin: string): OpenedPart {
     async *chunks() {
       for (let at = 0; at < data.length; at += FRAME_SIZE) yield data.subarray(at, at + FRAME_SIZE);
     },
+    close: () => undefined,
   };
 }

@@ -19,14 +19,19 @@ export interface SharedStaging {
 const LONGEST_KEY = 116;
 const ENTRY_SIZE = 12 + LONGEST_KEY;
 
+/** What comes behind a header that is an object by itself: the path of a file. */
+const TAIL_ROOM = 8 * 1024;
+
 /**
- * Memory for `count` objects, each with at most `dataSize` bytes and `headRoom` before them.
- * One thread creates objects in it; every thread may get and remove them.
+ * Memory for `count` objects, each with at most `dataSize` bytes and `headRoom` before them, and for `small` ones that are little more than
+ * a header. One thread creates objects in it; every thread may get and remove them.
  */
-export function newSharedStaging(count: number, headRoom: number, dataSize: number): SharedStaging {
+export function newSharedStaging(count: number, headRoom: number, dataSize: number, small = 0): SharedStaging {
+  const slots = (many: number, size: number) => Array.from({ length: many }, () => new SharedArrayBuffer(size));
   return {
-    directory: new SharedArrayBuffer(count * ENTRY_SIZE),
-    slots: Array.from({ length: count }, () => new SharedArrayBuffer(headRoom + dataSize)),
+    directory: new SharedArrayBuffer((small + count) * ENTRY_SIZE),
+    // The small ones first: an object takes the first that it fits into.
+    slots: [...slots(small, headRoom + TAIL_ROOM), ...slots(count, headRoom + dataSize)],
     headRoom,
   };
 }
@@ -36,7 +41,8 @@ export function newSharedStaging(count: number, headRoom: number, dataSize: numb
  * Belongs to the caller until that `create`, or for ever unused; ask for one at a time. Throws `store-failed` when no slot is free.
  */
 export function roomForPart({ directory, slots, headRoom }: SharedStaging): Uint8Array {
-  const slot = slots.find((_, i) => openEntry(directory, i).key() === '');
+  const largest = Math.max(...slots.map(({ byteLength }) => byteLength));
+  const slot = slots.find(({ byteLength }, i) => byteLength === largest && openEntry(directory, i).key() === '');
   if (slot === undefined) throw noRoom('A part', 0, slots.length);
   return new Uint8Array(slot, headRoom);
 }
@@ -93,12 +99,14 @@ export function withSharedStaging(store: ObjectStore, { directory, slots, headRo
 
   /** Where a body goes: before its last piece where that lies in a slot already, else to the start of a free one. */
   function placeOf(body: readonly Uint8Array[]): { slot: number; start: number; pieces: readonly Uint8Array[] } {
+    const length = body.reduce((sum, piece) => sum + piece.length, 0);
     const head = body.slice(0, -1);
     const before = head.reduce((sum, piece) => sum + piece.length, 0);
     const memory = body.at(-1)?.buffer;
     const inPlace = memory instanceof SharedArrayBuffer ? slots.indexOf(memory) : -1;
     if (inPlace >= 0 && before <= headRoom) return { slot: inPlace, start: headRoom - before, pieces: head };
-    return { slot: entries.findIndex((entry) => entry.key() === ''), start: 0, pieces: body };
+    const fits = (slot: number) => length <= (slots[slot]?.byteLength ?? 0);
+    return { slot: entries.findIndex((entry, at) => entry.key() === '' && fits(at)), start: 0, pieces: body };
   }
 }
 

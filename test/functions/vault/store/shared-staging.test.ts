@@ -77,3 +77,15 @@ test('a part whose data was put into its slot is found behind what comes before 
   await elsewhere.remove([A]);
   expect(roomForPart(staging).buffer).toBe(room.buffer);
 });
+
+test('what has no data takes a small slot, and leaves those for data to parts', async () => {
+  const mixed = newSharedStaging(1, 20, 100_000, 1);
+  const small = withSharedStaging(behind, mixed);
+  await small.create(A, [Buffer.from('header')]);
+  const room = roomForPart(mixed);
+  expect(room.length).toBe(100_000);
+  await small.create(B, [Buffer.from('head'), room.fill(7)]);
+  expect((await small.get(A)).toString()).toBe('header');
+  expect((await small.get(B)).length).toBe(100_004);
+  expect(() => roomForPart(mixed)).toThrow(/no room/);
+});
