@@ -5,7 +5,7 @@ import type { VaultReader } from '../records.ts';
 import type { SegmentRun } from '../words.ts';
 import { type Ancestor, openLineage } from './lineage.ts';
 import { idText, type KnownPack, openPackIndexes } from './pack-indexes.ts';
-import { segmentId } from './segment-id.ts';
+import { isZero, segmentId } from './segment-id.ts';
 import { championsOf, samplesOf } from './similarity.ts';
 
 /** A segment that the vault already has. */
@@ -44,6 +44,8 @@ export interface KnownSegments {
   locate(told: KnownData, epoch: number, skip: (name: string) => boolean, origin: string): Promise<KnownSegment[]>;
 }
 
+const NO_SEGMENT = Buffer.of(1);
+
 /** Packs of the disk's own past to load for one part. A scattered incremental names more; there, lineage has little to give. */
 const MOST_ANCESTORS = 16;
 
@@ -73,7 +75,8 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
         return pack.epoch === epoch || segment === undefined ? texts[i] : idText(segmentId(keysOf(pack), segment));
       };
       const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
-      const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined));
+      // What is zero lies in no pack, and is no sample of one.
+      const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined && !isZero(segments[i] ?? NO_SEGMENT)));
       const champions = await championsOf(reader.store, strangers, skip);
       const others = new Set([...named.filter((pack) => !skip(packName(pack))), ...champions]);
       for (const { reference } of own) others.delete(reference);

@@ -72,6 +72,22 @@ test('a disk of very many small pieces is divided where a part could list no mor
   for (const part of parts) expect(part.length).toBeLessThanOrEqual(RUNS_PER_PART - SEGMENTS_PER_PART);
 });
 
+test('a segment that is taken for data here and for a hole there moves no other into another part', async () => {
+  const cutAfter = async (hole: number) => {
+    const data = [
+      { first: 0, count: hole },
+      { first: hole + 1, count: 10_000 - hole },
+    ];
+    const { parts } = await stage(planOf(data, [{ first: hole, count: 1 }]), 384);
+    return parts.map((runs) => Math.max(...runs.map(({ first, count }) => first + count)));
+  };
+  const cuts = await cutAfter(9000);
+  expect(cuts.slice(0, 3)).toEqual([384, 768, 1152]);
+  expect(await cutAfter(5)).toEqual(cuts);
+  expect(await cutAfter(383)).toEqual(cuts);
+  expect(await cutAfter(384)).toEqual(cuts);
+});
+
 test('an empty disk has no part', async () => {
   expect(await stage(planOf([], []), 384)).toEqual({ parts: [], told: 0 });
 });
