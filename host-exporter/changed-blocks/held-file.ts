@@ -15,7 +15,7 @@ export interface HeldFile {
   readonly plan: DiskPlan;
   /** Reads within the disk. */
   read(offset: number, length: number, into: Uint8Array): Promise<void>;
-  /** Where it can be read by others, if it can. */
+  /** See `HeldMoment.place`. */
   readonly place?: PlacedDisk;
   close(): Promise<void>;
 }

@@ -13,7 +13,7 @@ export async function holdRawFile(found: FoundFile, request: MomentRequest): Pro
   const { disk, path, checkedLater } = found;
   const handle = await openDisk(path);
   try {
-    const { size } = await measure(handle, path);
+    const { size, isDevice } = await measure(handle, path);
     if (size !== disk.size) throw fileChanged(path, `its size went from ${disk.size} to ${size} bytes`);
     if (await isWrittenByQemu(handle)) throw imageInUse(path, 'its lock for writing is held');
     const version = checkedLater ? undefined : await versionOf(handle);
@@ -24,9 +24,9 @@ export async function holdRawFile(found: FoundFile, request: MomentRequest): Pro
     const plan = { disk, base: undefined, fullReason, data, zero: subtract(all, data), audit: [] };
     const read = (offset: number, length: number, into: Uint8Array) =>
       readUnchanged({ handle, path, version }, offset, length, into);
-    // What has no map may be zero for the most part: the exporter lists that, where parts that are read in place would each be made for it.
-    const place = mapped === undefined ? {} : { place: { path, descriptor: handle.fd, size, version } };
-    return { plan, read, ...place, close: () => handle.close() };
+    // What has no holes may be zero for the most part: read here that is a line in a list, read in place it is parts.
+    const place = { path, descriptor: handle.fd, size, version };
+    return { plan, read, ...(isDevice || mapped === undefined ? {} : { place }), close: () => handle.close() };
   } catch (error) {
     await handle.close();
     throw error;

@@ -1,3 +1,4 @@
+import { EkkoError } from '#vault/errors.ts';
 import { type ExportedDisk, planExported } from '../changed-blocks/exported-plans.ts';
 import { createHeldMoment, type EndableMoment, type Outcome } from '../changed-blocks/held-moment.ts';
 import type { Quiesced } from '../changed-blocks/quiesce.ts';
@@ -23,6 +24,7 @@ export async function openLibvirtMoment(context: DomainContext, begun: BegunMome
   const clients: NbdClient[] = [];
   const where = { socketPath: area.nbdSocket, dirtyContext: `qemu:dirty-bitmap:${CHANGES_BITMAP}` };
   try {
+    await checkStillRuns(context);
     const plans = await withDepths(place, begun.disks, (depths) => {
       const disks = begun.disks.map((disk) => exportedDisk(disk, depths.get(disk.disk.device)));
       return planExported(disks, where, begun.request, settings, clients);
@@ -39,6 +41,12 @@ export async function openLibvirtMoment(context: DomainContext, begun: BegunMome
     await Promise.all(clients.map((client) => client.close()));
     throw await guard.explain(error);
   }
+}
+
+/** Nobody connects to what has ended: QEMU (seen with Debian's 7.2+dfsg-7) hangs for good, guest and all, when clients come while its NBD server stops. */
+async function checkStillRuns({ place, area }: DomainContext): Promise<void> {
+  if ((await runningJob(place, area.nbdSocket)) === 'ours') return;
+  throw new EkkoError('qemu-failed', `The backup of server ${place.uuid} has ended before it was read.`);
 }
 
 function exportedDisk({ disk, parent, image }: MomentDisk, depths: string | undefined): ExportedDisk {

@@ -76,7 +76,7 @@ export interface HeldMoment {
    * Throws `qemu-failed`, `disk-unknown`, `bad-input`, and `busy` for a file that is written to meanwhile; `store-failed` never.
    */
   read(index: number, offset: number, length: number, into: Uint8Array): Promise<void>;
-  /** Where disk `index` lies, if it lies in a file that can be read past this moment: without an effect on anybody, and as it was taken. */
+  /** Where disk `index` lies, if that is a file in which every thread of this process can read, until `end`, what `read` would give. */
   place?(index: number): PlacedDisk | undefined;
   /**
    * Ends the moment. `committed`: the run is the restore point from which the next run counts: the older bitmap goes.

@@ -225,6 +225,8 @@ describe.skipIf(lacks('libvirt'))('the exporter', () => {
     const run = await cloud.newRun(disks);
     for (const step of ['', 'freeze', 'checkpoint', 'thaw'] as const) await exporter.step(run, step);
     await guest.virsh.run(['domjobabort', guest.uuid]);
+    // Who connects while QEMU ends its exports hangs it.
+    while (!(await guest.virsh.run(['domjobinfo', guest.uuid])).includes('None')) await sleep(20);
     await exporter.step(run, 'export');
     const report = await exporter.until(run, 'failed');
     expect(report.problem?.message).toContain('ended from outside');
