@@ -22,11 +22,11 @@ const PLACED_PARTS_PER_WORKER = 3;
 
 /**
  * A plan for `workers` threads and `disks` disks. Many threads get smaller parts, so that memory stays the same. Beside the parts that
- * wait there is room for the one being written, and for each disk's summary, which stays until the commit and takes a page or two.
+ * wait there is room for the one being written, and a little for each part that is read in place and each disk's summary, which stays until the commit.
  */
 export function planStaging(workers: number, disks: number): StagingPlan {
   const partsWaiting = Math.ceil(workers * PARTS_PER_WORKER);
-  const placedPartsWaiting = Math.ceil(workers * PLACED_PARTS_PER_WORKER);
+  const placedPartsWaiting = workers * PLACED_PARTS_PER_WORKER;
   const partSegments = Math.min(LARGEST_PART, Math.floor(MOST_MEMORY / (partsWaiting + 1) / SEGMENT_SIZE));
   return {
     partSegments,

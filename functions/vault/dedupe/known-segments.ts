@@ -16,6 +16,7 @@ export interface KnownSegment {
 
 /** The carried segments of one part in order, their ids, and where they lie on the disk. */
 export interface PartContent {
+  /** None where only ids are known. */
   readonly segments: readonly Uint8Array[];
   readonly ids: readonly Buffer[];
   /** Key epoch that the ids are made under. */
@@ -43,8 +44,6 @@ export interface KnownSegments {
    */
   locate(told: KnownData, epoch: number, skip: (name: string) => boolean, origin: string): Promise<KnownSegment[]>;
 }
-
-const NO_SEGMENT = Buffer.of(1);
 
 /** Packs of the disk's own past to load for one part. A scattered incremental names more; there, lineage has little to give. */
 const MOST_ANCESTORS = 16;
@@ -75,9 +74,12 @@ export function openKnownSegments(reader: VaultReader): KnownSegments {
         return pack.epoch === epoch || segment === undefined ? texts[i] : idText(segmentId(keysOf(pack), segment));
       };
       const isOwn = (i: number) => ownSegment(ancestors[i], ownPacks, texts[i]);
-      // What is zero lies in no pack, and is no sample of one.
-      const strangers = samplesOf(ids.filter((_, i) => isOwn(i) === undefined && !isZero(segments[i] ?? NO_SEGMENT)));
-      const champions = await championsOf(reader.store, strangers, skip);
+      const strangers = ids.filter((_, i) => {
+        const segment = segments[i];
+        // What is zero lies in no pack, and is no sample of one.
+        return isOwn(i) === undefined && (segment === undefined || !isZero(segment));
+      });
+      const champions = await championsOf(reader.store, samplesOf(strangers), skip);
       const others = new Set([...named.filter((pack) => !skip(packName(pack))), ...champions]);
       for (const { reference } of own) others.delete(reference);
       const packs = [...own, ...(await load([...others]))];

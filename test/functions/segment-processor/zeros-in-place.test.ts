@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { openKnownSegments } from '#vault/dedupe/known-segments.ts';
+import { segmentId } from '#vault/dedupe/segment-id.ts';
 import { RunKind } from '#vault/format/staged-part.ts';
-import { deriveEpochKeys } from '#vault/keys/epoch-keys.ts';
+import { deriveEpochKeys, keyringOf } from '#vault/keys/epoch-keys.ts';
+import { openCountedStore } from '#vault/store/counted-store.ts';
+import { openMemoryStore } from '#vault/store/memory-store.ts';
 import { SEGMENT_SIZE } from '#vault/words.ts';
 import { packSegments } from '../../../functions/segment-processor/pack-segments.ts';
 
@@ -20,4 +24,19 @@ test('segments of data that turn out to be zero are listed as zero, not stored, 
   ]);
   expect(pack?.ids).toEqual([ids[1]]);
   expect(stats).toEqual({ dataSegments: 1, newSegments: 1, auditedSegments: 0, auditFailures: 0 });
+});
+
+test('zeros ask for no packs that resemble the part, for no pack has any', async () => {
+  const keys = deriveEpochKeys(randomBytes(32), randomBytes(16).toString('hex'), 1);
+  const asked = async (segment: Buffer) => {
+    const store = openCountedStore(openMemoryStore());
+    const content = { segments: [segment], ids: [segmentId(keys, segment)], epoch: 1, lineage: undefined };
+    await openKnownSegments({ store, keyring: keyringOf([keys]) }).look(
+      { ...content, runs: [{ first: 0, count: 1 }] },
+      () => false,
+    );
+    return store.requests('get');
+  };
+  expect(await asked(randomBytes(SEGMENT_SIZE))).toBe(1);
+  expect(await asked(Buffer.alloc(SEGMENT_SIZE))).toBe(0);
 });

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LibvirtSource } from '../../../host-exporter/libvirt/libvirt-source.ts';
@@ -170,6 +171,24 @@ describe.skipIf(lacks('libvirt'))('a guest of libvirt', () => {
     await guest.io(0, 'write -P 0x22 128k 64k');
     expect((await readNext('r4')).data).toEqual([0, 2]);
     expect(await readdir(guest.directory.scratch)).toEqual([]);
+  });
+
+  test('nobody connects to a backup that has ended: QEMU hangs when somebody comes while it ends its exports', async () => {
+    const moment = await source.prepare(points.request('r1'));
+    for (const step of ['freeze', 'checkpoint', 'thaw'] as const) await moment[step]();
+    const [, socket] = /socket='([^']+)'/.exec(await guest.virsh.run(['backup-dumpxml', guest.uuid])) ?? [];
+    await guest.virsh.run(['domjobabort', guest.uuid]);
+    while (!(await guest.virsh.run(['domjobinfo', guest.uuid])).includes('None')) await sleep(20);
+    let came = 0;
+    const listener = createServer((connection) => {
+      came++;
+      connection.destroy();
+    }).listen(socket);
+    await once(listener, 'listening');
+    await expect(moment.open()).rejects.toThrow('ended from outside');
+    listener.close();
+    await moment.cancel();
+    expect(came).toBe(0);
   });
 
   test("somebody else's backup is left alone, and so is a moment that is held", async () => {
